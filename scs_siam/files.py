@@ -1,0 +1,104 @@
+"""Files that can be trusted: one clear line for bad input, nothing half-written left behind."""
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+class BadInput(ValueError):
+    """Input that cannot be used; the message is one line that names the thing and the mend."""
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Yield a temporary path beside `path` and rename it into place only if the block succeeds."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written ({error.strerror}); choose another folder or free some space") from error
+    part = Path(name)
+    try:
+        yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o666 & ~_umask())
+        os.replace(part, path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise BadInput(f"{path}: cannot be written ({error.strerror}); choose another folder or free some space") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path, text):
+    """Write `text` to `path` whole or not at all."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Write `value` as sorted, indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def read_json(path):
+    """Read a JSON file; BadInput names the file if it is missing or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: is not valid JSON ({error}); delete it and run again") from error
+
+
+def read_image(path):
+    """Read an image file as RGB uint8 (H, W, 3); BadInput names a missing, empty or damaged file."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise BadInput(f"{path}: is {'not a readable image' if data.size else 'an empty file'}; replace or remove it")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def write_image(path, image, quality=95):
+    """Write an RGB uint8 (H, W, 3) image as the format that the suffix names, whole or not at all."""
+    ok, data = cv2.imencode(Path(path).suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise BadInput(f"{path}: cannot be encoded; use .jpg or .png")
+    with atomic(path) as part:
+        data.tofile(part)
+
+
+def sha256(path, length=64):
+    """The SHA-256 of a file's bytes, as `length` hex digits."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()[:length]
+
+
+def digest(value, length=12):
+    """A short SHA-256 of any JSON-able value, the same for equal values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:length]

@@ -1,0 +1,35 @@
+"""What this machine is and how it is best used."""
+import ctypes
+import os
+import platform
+
+import torch
+
+
+def default_precision(device="cpu"):
+    """"bf16" where the processor or the card multiplies bfloat16 faster than float32, otherwise "fp32"."""
+    if torch.device(device).type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def default_device():
+    """"cuda" where a card is at hand, otherwise "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def keep_freed_memory():
+    """Let the C library keep large blocks that are freed: a new page costs more than the arithmetic on it (Linux with glibc only)."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL("libc.so.6")
+    trim_threshold, mmap_max = -1, -4  # names of malloc.h
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def describe(device="cpu"):
+    """Device, cores and versions, for a run's manifest."""
+    name = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else platform.processor() or platform.machine()
+    return {"device": name, "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "python": platform.python_version(), "torch": torch.__version__, "system": platform.system()}

@@ -1,0 +1,173 @@
+"""Offline training: Algorithm 1, Eq. 6 and 7."""
+import csv
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
+from .config import Config
+from .files import BadInput, atomic, read_json, write_json
+from .machine import default_precision, keep_freed_memory
+from .model import SiameseNet
+from .pairs import PairSampler, make_batch
+from .weights import save_weights
+
+COLUMNS = ("step", "epoch", "pairs", "loss", "learning_rate", "seconds")
+LOG_EVERY = 20  # steps between two readings of the loss, the only place where the host waits for the device
+
+
+def logistic_loss(response, label, balanced):
+    """Eq. 7: mean of log(1 + exp(-g y)) over the score map; `balanced` gives positives and negatives equal sums (D14)."""
+    loss = F.softplus(-response * label)
+    if not balanced:
+        return loss.mean()
+    positive = (label > 0).to(loss.dtype)
+    count = positive.sum((1, 2, 3), keepdim=True)
+    weight = 0.5 * positive / count.clamp(min=1) + 0.5 * (1 - positive) / (positive[0].numel() - count).clamp(min=1)
+    return (loss * weight).sum() / len(loss)
+
+
+def learning_rates(config):
+    """Learning rate of each epoch (E,): exponential from the first to the last value (Sec. 4.1; D13, D25)."""
+    first, last = config.learning_rate
+    steps = np.arange(config.epochs) + int(config.early_decay)
+    return first * (last / first) ** (steps / max(config.epochs - (not config.early_decay), 1))
+
+
+class Trainer:
+    """SGD on Eq. 6. One object is one training; `run` goes on from the last checkpoint in `folder`.
+
+    The random numbers of a step depend on the seed and the step alone, so a resumed training sees the same pairs.
+    """
+
+    def __init__(self, config: Config, store, folder, seed=0, device="cpu", precision=None):
+        self.config, self.store, self.folder, self.seed, self.device = config, store, Path(folder), seed, torch.device(device)
+        self.precision = precision or default_precision(device)
+        keep_freed_memory()
+        torch.manual_seed(seed)
+        self.model = SiameseNet(config.model).to(self.device, memory_format=torch.channels_last)
+        training = config.training
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=training.learning_rate[0], momentum=training.momentum,
+                                         weight_decay=training.weight_decay)
+        self.sampler = PairSampler(store.index, training)
+        self.rates = learning_rates(training)
+        self.steps_an_epoch = max(1, round(training.pairs / (training.epochs * training.batch)))
+        self.epoch = 0
+        self.identity = {"config": config.to_dict(), "seed": seed, "store": store.fingerprint, "precision": self.precision}
+
+    def batch(self, step):
+        """The batch of a step: a function of the seed and the step only."""
+        rng = np.random.default_rng([self.seed, step])
+        rows = self.sampler.draw(self.config.training.batch, rng)
+        return rows, make_batch(self.store, rows, self.config.training, rng, self.device)
+
+    def step(self, batch):
+        """One update of Algorithm 1; the loss as a tensor on the device."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            response = self.model(batch.template, batch.template_masked, batch.search, batch.search_masked)
+        loss = logistic_loss(response.float(), batch.label, self.config.training.balanced)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def run(self, on_step=None):
+        """Train to the last epoch and write weights.safetensors; `on_step(record)` is called for each line of metrics.csv."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.resume()
+        _truncate(self.folder / "metrics.csv", self.epoch * self.steps_an_epoch)
+        while self.epoch < self.config.training.epochs:
+            self._run_epoch(on_step)
+            self.epoch += 1
+            self.save()
+        self.model.eval()
+        save_weights(self.folder / "weights.safetensors", self.model, self.config)
+        return self.model
+
+    def _run_epoch(self, on_step):
+        for group in self.optimizer.param_groups:
+            group["lr"] = float(self.rates[self.epoch])
+        self.model.train()
+        first = self.epoch * self.steps_an_epoch
+        pending, started = [], time.perf_counter()
+        for step in range(first, first + self.steps_an_epoch):
+            rows, batch = self.batch(step)
+            pending.append((step, rows, self.step(batch)))
+            if len(pending) == LOG_EVERY or step == first + self.steps_an_epoch - 1:
+                self._log(pending, started, on_step)
+                pending, started = [], time.perf_counter()
+
+    def _log(self, pending, started, on_step):
+        losses = torch.stack([loss for _, _, loss in pending]).tolist()
+        seconds = (time.perf_counter() - started) / len(pending)
+        records = []
+        for (step, rows, _), loss in zip(pending, losses):
+            if not np.isfinite(loss):
+                raise BadInput(f"{self.folder}: the loss of step {step} is {loss} (crops {rows[0][:3]}, {rows[1][:3]}, ...); "
+                               "lower training.learning_rate, the last checkpoint is intact")
+            records.append(dict(zip(COLUMNS, (step, self.epoch, (step + 1) * self.config.training.batch, round(loss, 6),
+                                              float(self.rates[self.epoch]), round(seconds, 4)))))
+        with open(self.folder / "metrics.csv", "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerows(records)
+        for record in records if on_step else ():
+            on_step(record)
+
+    def save(self):
+        """Write a checkpoint folder whole: weights, momentum and what the training is; older checkpoints go."""
+        part, path = self.folder / ".part-checkpoint", self.folder / f"checkpoint-{self.epoch:05d}"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        momentum = {names[id(p)]: state["momentum_buffer"] for p, state in self.optimizer.state.items()}
+        try:
+            save_weights(part / "weights.safetensors", self.model, self.config)
+            save_file({name: value.cpu().contiguous() for name, value in momentum.items()}, part / "momentum.safetensors")
+            write_json(part / "state.json", {**self.identity, "epoch": self.epoch})
+            shutil.rmtree(path, ignore_errors=True)
+            part.rename(path)
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be written ({error.strerror}); free some space, the last checkpoint is intact") from error
+        for old in self.folder.glob("checkpoint-*"):
+            if old != path:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def resume(self):
+        """Load the newest checkpoint, if there is one; BadInput if it belongs to another training."""
+        checkpoints = sorted(self.folder.glob("checkpoint-*"))
+        if not checkpoints:
+            return
+        state = read_json(checkpoints[-1] / "state.json")
+        mine = {"config": Config.from_dict(state["config"]).to_dict(), **{key: state[key] for key in ("seed", "store", "precision")}}
+        if mine != self.identity:
+            raise BadInput(f"{self.folder}: holds the checkpoint of another training; choose another folder or delete this one")
+        self.model.load_state_dict(load_file(checkpoints[-1] / "weights.safetensors"))
+        momentum = load_file(checkpoints[-1] / "momentum.safetensors")
+        for name, parameter in self.model.named_parameters():
+            if name in momentum:
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum[name].to(self.device).contiguous(
+                    memory_format=torch.channels_last if momentum[name].dim() == 4 else torch.contiguous_format)
+        self.epoch = state["epoch"]
+
+
+def _truncate(path, steps):
+    """Drop the lines of steps that no checkpoint covers."""
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        with atomic(path) as part:
+            part.write_text("".join(lines[:steps + 1]), encoding="utf-8")
+
+
+def read_metrics(folder):
+    """metrics.csv of a run as a dict of arrays."""
+    path = Path(folder) / "metrics.csv"
+    if not path.is_file():
+        raise BadInput(f"{path}: there is no such training log")
+    data = np.genfromtxt(path, delimiter=",", names=True)
+    return {name: np.atleast_1d(data[name]) for name in data.dtype.names}
