@@ -1,0 +1,74 @@
+# Each target sets up what is missing first. PYTHON names another interpreter, TORCH_INDEX another index for PyTorch, such as
+# the CPU-only one of its install page: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3.10 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+TORCH_INDEX ?=
+PROFILE ?= mini
+NOTEBOOK ?= 06
+SIGMA ?= 0 0.3 0.5 0.7 0.9 1
+SEEDS ?= 0
+JOBS ?= 2
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+TESTS := tests/smoke_notebooks.py $(sort $(wildcard tests/test_*.py))
+comma := ,
+space := $(subst ,, )
+commas = $(subst $(space),$(comma),$(strip $(1)))
+
+# The name holds a hash of all that decides the environment (and its place, which scripts in it know), so file times do not matter.
+STAMP := .venv/.setup-$(firstword $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum))
+
+.PHONY: help setup data reproduce test notebooks sweep lab bench clean distclean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv with the package, its dependencies and the Jupyter kernel; quick where it is up to date
+
+$(STAMP):
+	@test -n "$(PYTHON)" || { echo "setup: there is no Python 3.10 or newer; install python3.11 or name one with PYTHON=" >&2; exit 1; }
+	@echo "setup 1/4: virtual environment .venv ($(PYTHON))"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "setup 2/4: PyTorch (the largest download)"
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' constraints.txt)
+	@echo "setup 3/4: the package and its dependencies (some minutes)"
+	@$(PIP) -c constraints.txt -e '.[test]'
+	@echo "setup 4/4: the Jupyter kernel"
+	@$(BIN)/python -m ipykernel install --sys-prefix >/dev/null
+	@rm -f .venv/.setup-* && touch $@
+
+data: $(STAMP) ## write the synthetic benchmark (PROFILE=mini)
+	@$(BIN)/scs-siam data --profile $(PROFILE)
+
+reproduce: $(STAMP) ## train, track and score all that is not up to date, then tables and figures (PROFILE=mini)
+	@$(BIN)/scs-siam reproduce --profile $(PROFILE)
+
+# One pytest session, so one closing line for all: every notebook with profile=smoke (one after another on the first worker, judged by its
+# asserts), the tests, and the stored notebooks cell by cell against what they print now. One thread each, as `notebooks` has it.
+test: $(STAMP) ## ruff, the tests, the stored notebooks (strict nbval) and every notebook with profile=smoke
+	@$(BIN)/python -m ruff check --quiet
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+		--nbval --nbval-current-env --nbval-cell-timeout=180 $(TESTS) $(NOTEBOOKS)
+
+notebooks: $(STAMP) ## run every notebook with its defaults and store the result of those that succeed
+	@OMP_NUM_THREADS=1 $(BIN)/python -m scs_siam.notebooks $(NOTEBOOKS)
+
+sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS, JOBS at a time
+	@$(BIN)/scs-siam sweep $(NOTEBOOK) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) --jobs $(JOBS)
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	@$(BIN)/python -m jupyterlab --notebook-dir=.
+
+bench: $(STAMP) ## measure speed: crop store, training, tracking
+	@$(BIN)/scs-siam bench
+
+clean: ## remove what builds and tests left; never data/, figures/ or .venv
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find scs_siam tests notebooks -name __pycache__ -o -name .ipynb_checkpoints 2>/dev/null | xargs rm -rf
+
+distclean: clean ## clean, and remove .venv
+	@rm -rf .venv
