@@ -1,0 +1,79 @@
+"""What the tests share."""
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from scs_siam.config import Config
+from scs_siam.files import BadInput, write_image
+from scs_siam.store import CropStore, read_got10k
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Folder of real sequences and published boxes (SCS_DATA, by default ../shared/data beside the project); skips where it is absent."""
+    project = Path(__file__).resolve().parent.parent
+    folder = Path(os.environ.get("SCS_DATA", project.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real sequences here; SCS_DATA names their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """refused(call, *words): the message of the BadInput that `call` must raise, one line with all `words` in it."""
+    def check(call, *words):
+        with pytest.raises(BadInput) as error:
+            call()
+        message = str(error.value)
+        assert "\n" not in message and [word for word in map(str, words) if word not in message] == [], message
+        return message
+    return check
+
+
+@pytest.fixture(scope="session")
+def texture():
+    """texture(height, width, seed): a smooth random RGB picture, uint8, in which neighbouring pixels differ little."""
+    def make(height, width, seed=0):
+        coarse = np.random.default_rng(seed).integers(0, 256, (height // 12 + 2, width // 12 + 2, 3)).astype(np.uint8)
+        return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_clips():
+    """write_clips(root, {name: (frames, boxes)}): a GOT-10k-layout subset `root`/train of 0-based boxes; returns its folder."""
+    def write(root, clips):
+        for name, (frames, boxes) in clips.items():
+            for number, frame in enumerate(frames, 1):
+                write_image(root / "train" / name / f"{number:08d}.jpg", frame)
+            lines = [",".join(f"{value:.4f}" for value in np.add(box, (1, 1, 0, 0))) for box in boxes]
+            (root / "train" / name / "groundtruth.txt").write_text("\n".join(lines) + "\n")
+        (root / "train" / "list.txt").write_text("\n".join(clips) + "\n")
+        return root / "train"
+    return write
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory, texture, write_clips):
+    """Four short clips. In the first two a box of 63.5 x 63.5 is cut out at the frame's own scale, around a whole pixel."""
+    square = [(160 + 12 * k, 140) for k in range(4)], [(40, 60), (36, 60), (20, 56)]
+    clips = {name: ([texture(280, 320, seed + k) for k in range(len(centres))], [(x - 31.25, y - 31.25, 63.5, 63.5) for x, y in centres])
+             for (name, seed), centres in zip((("moving", 0), ("leaving", 10)), square)}
+    clips["wide"] = [texture(200, 240, 20 + k) for k in range(5)], [(60 + 3 * k, 80, 100, 30.5) for k in range(5)]
+    clips["small"] = [texture(120, 160, 30 + k) for k in range(4)], [(70, 50 - 2 * k, 20, 26) for k in range(4)]
+    return read_got10k(write_clips(tmp_path_factory.mktemp("clips"), clips))
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory, videos):
+    """The crop store of `videos`."""
+    return CropStore.build(videos, tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A training of six steps on the narrowest network."""
+    return Config.preset(width=1 / 64).replace(**{"training.batch": 4, "training.epochs": 3, "training.pairs": 24})
