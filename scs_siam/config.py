@@ -92,7 +92,7 @@ class Config:
     @classmethod
     def preset(cls, preset="paper", variant="SCS-Siam", width=1.0):
         """The configuration of a named variant as the paper or as the released code has it."""
-        config = cls(variant=variant).replace(**_known(PRESETS, preset, "preset"), **_known(VARIANTS, variant, "variant"))
+        config = cls(variant=variant).replace(**{**_known(PRESETS, preset, "preset"), **_known(VARIANTS, variant, "variant")})
         return config.replace(**{"model.width": width})
 
     @classmethod
@@ -178,7 +178,8 @@ RANGES = {  # lowest and highest value allowed
     "learning_rate": (1e-12, 10), "scales": (1, 9), "scale_step": (1, 2), "scale_penalty": (0, 1), "scale_damping": (0, 1),
     "window_influence": (0, 1), "upsampling": (1, 64), "channel_reduction": (1, 384), "bn_eps": (1e-12, 1), "bn_momentum": (0, 1),
     "template_size": (95, 1023), "search_size": (159, 2047), "min_area": (0, 1e9), "max_distance": (0, 1e9), "positive_radius": (0, 1e3),
-    "sequence_weight": (0, 1), "hold_out": (0, 1e6), "response_scale": (1e-9, 1e3), "size_limits": (0, float("inf")), "centre_cell": (0, 1e4), "scale_at": (64, 1023),
+    "sequence_weight": (0, 1), "hold_out": (0, 1e6), "response_scale": (1e-9, 1e3), "size_limits": (0, float("inf")),
+    "centre_cell": (0, 1e4), "scale_at": (64, 1023),
 }
 
 
@@ -190,11 +191,12 @@ def _known(table, name, kind):
 
 def _from_dict(cls, values, path):
     names = {f.name: f for f in fields(cls)}
-    unknown = sorted(set(values) - set(names)) if isinstance(values, dict) else [values]
+    unknown = sorted(map(str, set(values) - set(names))) if isinstance(values, dict) else [values]
     if unknown:
         raise BadInput(f"{path}: there is no setting '{unknown[0]}'")
     default = cls()
-    return _replace(default, **{name: _value(getattr(default, name), value, f"{path}.{name}") for name, value in values.items()})
+    checked = {name: _value(getattr(default, name), value, f"{path}.{name}") for name, value in values.items()}
+    return _replace(default, **checked)
 
 
 def _value(default, value, path):
@@ -208,13 +210,16 @@ def _value(default, value, path):
         number = name in RANGES
         if number and len(value) != len(default):
             raise BadInput(f"{path}: {value!r} must hold {len(default)} numbers")
-        return tuple(_value(default[0], part, path) for part in value)
+        parts = tuple(_value(default[0], part, path) for part in value)
+        if not number and (len(set(parts)) < len(parts) or not parts and name != "attention"):
+            raise BadInput(f"{path}: {value!r} is empty or names a part twice; the parts are {', '.join(CHOICES[name])}")
+        return parts
     if isinstance(default, bool) or isinstance(default, str):
         if not isinstance(value, type(default)):
             raise BadInput(f"{path}: {value!r} is not of type {type(default).__name__}")
     else:
         whole = isinstance(default, int)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int(value)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value % 1 != 0):  # NaN and infinity are not whole
             raise BadInput(f"{path}: {value!r} is not a {'whole ' if whole else ''}number")
         value = type(default)(value)
         low, high = RANGES[name]
