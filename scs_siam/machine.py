@@ -28,8 +28,19 @@ def keep_freed_memory():
     libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def _processor():
+    """The processor's name as Linux tells it, otherwise as Python does."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def describe(device="cpu"):
     """Device, cores and versions, for a run's manifest."""
-    name = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else platform.processor() or platform.machine()
-    return {"device": name, "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    name = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else _processor()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"kind": torch.device(device).type, "device": name, "cores": cores, "threads": torch.get_num_threads(),
             "python": platform.python_version(), "torch": torch.__version__, "system": platform.system()}

@@ -1,0 +1,155 @@
+"""Runs: a row of the paper's tables x a seed x a profile is a run, and a run is a folder.
+
+A run folder holds manifest.json (what was done, with what, where, for how long), metrics.csv (a line a training step), weights.safetensors,
+boxes/ (raw boxes a sequence), scores.csv and curves.csv. Whether it is current is decided by hashes in the manifest, never by file times.
+"""
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .config import VARIANTS, Config
+from .files import BadInput, digest, read_json, sha256
+from .paper import root
+
+TRAINING_CODE = ("soft_mask", "crops", "attention", "model", "store", "pairs", "train")
+TRACKING_CODE = ("soft_mask", "crops", "attention", "model", "track")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of Tables 8 to 10, or of a study of ours: a variant and its difference from the preset."""
+
+    variant: str
+    changes: dict = field(default_factory=dict)
+    weights_of: str = ""  # the row whose training it shares
+    trained: bool = True
+
+
+ROWS = {
+    **{name: Row(name) for name in VARIANTS},
+    **{f"SCS-Siam@{sigma}": Row("SCS-Siam", {"training.sigma": sigma}) for sigma in (0.0, 0.3, 0.5, 0.7, 1.0)},  # Table 8
+    "SCS-Siam@0.9-test": Row("SCS-Siam", {"tracking.sigma": 0.9}, weights_of="SCS-Siam"),  # Table 8, last row
+    "untrained": Row("SCS-Siam", trained=False),
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of the paper is run: rows, seeds, width, training budget and data."""
+
+    name: str
+    rows: tuple
+    seeds: tuple = (0,)
+    width: float = 1.0
+    preset: str = "paper"
+    training: dict = field(default_factory=dict)
+    train: str | tuple = ""  # root of a GOT-10k-layout set, or (clips, frames) of a synthetic one
+    tests: dict = field(default_factory=dict)  # benchmark -> root in OTB's layout, or (clips, frames) of a synthetic one
+
+    @property
+    def folder(self):
+        """Where the runs of this profile lie."""
+        return root() / "data" / "results" / self.name
+
+
+PROFILES = {
+    "smoke": Profile("smoke", ("untrained", "SCS-Siam"), width=0.0625, train=(8, 6), tests={"SynOTB": (2, 12)},
+                     training={"training.pairs": 64, "training.epochs": 2, "training.batch": 8, "training.balanced": True}),
+    "mini": Profile("mini", ("untrained", "SiameseFC", "Extended-SiamFC", "SSA-Siam", "SCA-Siam", "SCS-Siam"), width=0.125,
+                    train=(120, 12), tests={"SynOTB": (16, 60)},
+                    training={"training.pairs": 3200, "training.epochs": 10, "training.batch": 16, "training.balanced": True}),
+    "reference": Profile("reference", ("untrained", "SCS-Siam"), width=0.5,
+                         training={"training.pairs": 32_000, "training.epochs": 25, "training.batch": 16,
+                                   "training.sequence_weight": 1.0, "training.balanced": True}),
+    "paper": Profile("paper", tuple(ROWS), seeds=(0, 1, 2)),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row x seed of a profile."""
+
+    profile: Profile
+    name: str
+    seed: int
+
+    @property
+    def id(self):
+        """Name of the run's folder."""
+        return f"{self.name}-seed{self.seed}"
+
+    @property
+    def folder(self):
+        """The run's folder."""
+        return self.profile.folder / self.id
+
+    @property
+    def row(self):
+        """The row that the run belongs to."""
+        return ROWS[self.name]
+
+    @property
+    def config(self):
+        """The configuration that the run's row, preset and profile make together."""
+        config = Config.preset(self.profile.preset, self.row.variant, self.profile.width)
+        return config.replace(**{**self.profile.training, **self.row.changes})
+
+    @property
+    def trained_by(self):
+        """The run whose training this one uses: itself, or that of another row."""
+        return Run(self.profile, self.row.weights_of, self.seed) if self.row.weights_of else self
+
+    @property
+    def training_key(self):
+        """Hash of what decides the weights, but for the data."""
+        settings = self.config.to_dict()
+        return digest([settings["model"], settings["training"], self.seed, self.row.trained, code_hash(TRAINING_CODE)])
+
+    def evaluation_key(self):
+        """Name of the folder of boxes: changes with weights, tracking settings and tracking code."""
+        return evaluation_key(self.config, self.trained_by.folder / "weights.safetensors")
+
+    def state(self):
+        """"missing", "part" (started), "stale" (made by other settings or code) or "current"."""
+        if not (self.folder / "manifest.json").is_file():
+            return "part" if self.folder.is_dir() else "missing"
+        training = self.trained_by.folder / "training.json"
+        if not training.is_file() or read_json(training).get("training_key") != self.trained_by.training_key:
+            return "stale"
+        if not (self.trained_by.folder / "weights.safetensors").is_file():
+            return "stale"
+        return "current" if read_json(self.folder / "manifest.json").get("evaluation_key") == self.evaluation_key() else "stale"
+
+
+def profile(name, **changes):
+    """The named profile, with some of its fields replaced; BadInput if there is none."""
+    if name not in PROFILES:
+        raise BadInput(f"there is no profile '{name}'; choose one of {', '.join(PROFILES)}")
+    unknown = [row for row in changes.get("rows", ()) if row not in ROWS]
+    if unknown:
+        raise BadInput(f"there is no row '{unknown[0]}'; choose some of {', '.join(ROWS)}")
+    return Profile(**{**vars(PROFILES[name]), **{key: value for key, value in changes.items() if value}})
+
+
+def runs(of):
+    """All runs of a profile; a row that shares the training of another comes after it."""
+    return [Run(of, row, seed) for seed in of.seeds for row in sorted(of.rows, key=lambda row: bool(ROWS[row].weights_of))]
+
+
+def evaluation_key(config, weights):
+    """Name of a folder of raw boxes: variant and hash of the weights file, the tracking settings and the tracking code."""
+    return f"{config.variant}-{digest([sha256(weights), config.to_dict()['tracking'], code_hash(TRACKING_CODE)], 8)}"
+
+
+def code_hash(modules):
+    """Hash of the code of some modules of this package, without comments and docstrings."""
+    return digest([_code(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")) for name in modules])
+
+
+def _code(text):
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            node.body = body[1:] or [ast.Pass()]
+    return ast.dump(tree)
