@@ -1,6 +1,7 @@
 """The command line, scs-siam: track, train, evaluate, plan, reproduce, data, sweep."""
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def parser():
 
     made = command("track", _track, "Follow one target through a video file or a folder of images.")
     made.add_argument("source", help="video file, or folder of images in the order of their names")
-    made.add_argument("--box", required=True, metavar="X,Y,W,H", help="the target in the first frame, pixels from 0")
+    made.add_argument("--box", required=True, metavar="X,Y,W,H", 
+                      help="the target in the first frame, pixels from 0 (a negative x: --box=-9,8,7,6)")
     made.add_argument("--output", type=Path, metavar="CLIP.mp4", help="write a clip with the boxes drawn")
     made.add_argument("--boxes", type=Path, metavar="BOXES.txt", help="write the boxes, 0-based x,y,w,h, a line a frame")
     _add_weights(made)
@@ -56,8 +58,8 @@ def parser():
     made.add_argument("--variant", default="SCS-Siam", help=f"one of {', '.join(VARIANTS)}")
     made.add_argument("--preset", default="paper", help=f"one of {', '.join(PRESETS)}")
     made.add_argument("--width", type=float, default=1.0, help="factor on the channels (1: the paper's)")
-    made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--workers", type=int, default=2, help="processes that build the store")
+    made.add_argument("--seed", type=_whole(0), default=0)
+    made.add_argument("--workers", type=_whole(1), default=2, help="processes that build the store")
     made.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, such as training.pairs=20000")
     made.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
@@ -76,12 +78,12 @@ def parser():
         made.add_argument("--train", default="", metavar="ROOT", help="training set in GOT-10k layout, instead of the profile's")
         made.add_argument("--test", nargs="*", default=[], metavar="NAME=ROOT", help="benchmarks in OTB layout, instead of the profile's")
         made.add_argument("--rows", default="", metavar="A,B", help="only these rows")
-        made.add_argument("--seeds", default="", metavar="0,1", help="only these seeds")
+        made.add_argument("--seeds", type=_seeds, default=(), metavar="0,1", help="only these seeds")
         if name == "plan":
             made.add_argument("--confirm", action="store_true",
                               help="accept trainings made by older code if today's repeats their first losses")
         if name == "reproduce":
-            made.add_argument("--jobs", type=int, default=None, help="runs side by side (CPU only; default: one a core)")
+            made.add_argument("--jobs", type=_whole(1), default=None, help="runs side by side (CPU only; default: one a core)")
             made.add_argument("--device", default="auto", help="auto, cpu or cuda")
             made.add_argument("--no-notebooks", action="store_true", help="runs only")
 
@@ -89,8 +91,8 @@ def parser():
     made.add_argument("what", choices=["track", "train"])
     made.add_argument("--width", type=float, default=1.0, help="factor on the channels (1: the paper's)")
     made.add_argument("--variant", default="SCS-Siam", help=f"one of {', '.join(VARIANTS)}")
-    made.add_argument("--batch", type=int, default=8, help="pairs a training step")
-    made.add_argument("--rounds", type=int, default=15)
+    made.add_argument("--batch", type=_whole(1), default=8, help="pairs a training step")
+    made.add_argument("--rounds", type=_whole(1), default=15)
     made.add_argument("--store", type=Path, metavar="DIR", help="crop store to train from (default: that of the smoke profile)")
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     made.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -98,10 +100,22 @@ def parser():
     made = command("sweep", _sweep, "Run a notebook over a grid of parameters and collect one table.")
     made.add_argument("notebook", help="number or path, such as 04")
     made.add_argument("grid", nargs="*", metavar="NAME=V1,V2", help="values of each parameter")
-    made.add_argument("--seeds", default="0", metavar="0,1")
-    made.add_argument("--jobs", type=int, default=1)
+    made.add_argument("--seeds", type=_seeds, default=(0,), metavar="0,1")
+    made.add_argument("--jobs", type=_whole(1), default=1)
     made.add_argument("--out", type=Path, default=Path("build/sweep"))
     return top
+
+
+def _whole(least):
+    def whole(text):
+        if not re.fullmatch(r"\d+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} up")
+        return int(text)
+    return whole
+
+
+def _seeds(text):
+    return tuple(_whole(0)(part) for part in text.split(","))
 
 
 def _add_weights(made):
@@ -188,13 +202,14 @@ def _setting(text):
 def _evaluate(args):
     from . import benchmarks
     from .experiments import write_scores
+    from .files import sha256
     from .runs import evaluation_key
     from .weights import shipped
 
     weights = args.weights or shipped()
     sequences = benchmarks.read_otb(args.root, args.sequences.split(",") if args.sequences else None)
     tracker, config = _tracker(args)
-    key = evaluation_key(config, weights)
+    key = evaluation_key(config, sha256(weights))
     rows = benchmarks.evaluate(tracker, sequences, args.out, key, _progress(sequences))
     write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.name, **row} for row in rows])
     total = benchmarks.summarise(rows)
@@ -217,11 +232,7 @@ def _profile(args):
     from .runs import profile
 
     tests = dict(text.split("=", 1) if "=" in text else (Path(text).name, text) for text in args.test)
-    try:
-        seeds = tuple(int(seed) for seed in args.seeds.split(",") if seed)
-    except ValueError:
-        raise BadInput(f"--seeds {args.seeds}: write whole numbers, such as 0,1,2") from None
-    return profile(args.profile, train=args.train, tests=tests, seeds=seeds, rows=tuple(row for row in args.rows.split(",") if row))
+    return profile(args.profile, train=args.train, tests=tests, seeds=args.seeds, rows=tuple(row for row in args.rows.split(",") if row))
 
 
 def _plan(args):
@@ -317,4 +328,4 @@ def _sweep(args):
         if not equals:
             raise BadInput(f"{text}: write NAME=V1,V2, such as sigma=0.5,0.9")
         grid[name] = [_setting(f"x={value}")[1] for value in values.split(",")]
-    print(sweep(args.notebook, grid, [int(seed) for seed in args.seeds.split(",")], args.jobs, args.out))
+    print(sweep(args.notebook, grid, args.seeds, args.jobs, args.out))

@@ -54,10 +54,11 @@ def train_run(run, store, device="cpu", on_step=None):
         Trainer(run.config, store, folder, run.seed, device).run(on_step)
     else:
         torch.manual_seed(run.seed)
-        save_weights(folder / "weights.safetensors", SiameseNet(run.config.model), run.config)
+        save_weights(folder / "weights.safetensors", SiameseNet(run.config.model), run.config, half=True)
     write_json(done, {**key, "machine": machine.describe(device), "precision": machine.default_precision(device),
                       "seconds": _seconds(folder), "pairs": run.config.training.pairs if run.row.trained else 0,
-                      "multiplications_a_pair": 3 * multiplications(run.config), "finished": time.strftime("%Y-%m-%d %H:%M")})
+                      "multiplications_a_pair": 3 * multiplications(run.config), "finished": time.strftime("%Y-%m-%d %H:%M"),
+                      "weights_sha256": sha256(folder / "weights.safetensors")})
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
 
@@ -90,7 +91,7 @@ def evaluate_run(run, tests, device="cpu", on_frame=None):
     write_json(run.folder / "manifest.json", {
         "run": run.id, "profile": run.profile.name, "seed": run.seed, "config": run.config.to_dict(), "results": summaries,
         "training_key": run.training_key, "evaluation_key": key, "training": training, "machine": machine.describe(device),
-        "weights_sha256": sha256(source / "weights.safetensors"), "evaluated": time.strftime("%Y-%m-%d %H:%M")})
+        "evaluated": time.strftime("%Y-%m-%d %H:%M")})
 
 
 def _curves(folder, sequences):

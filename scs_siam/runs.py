@@ -1,14 +1,14 @@
 """Runs: a row of the paper's tables x a seed x a profile is a run, and a run is a folder.
 
 A run folder holds manifest.json (what was done, with what, where, for how long), metrics.csv (a line a training step), weights.safetensors,
-boxes/ (raw boxes a sequence), scores.csv and curves.csv. Whether it is current is decided by hashes in the manifest, never by file times.
+boxes/ (raw boxes a sequence), scores.csv and curves.csv. The weights are needed only to evaluate again. Whether it is current is decided by hashes in the manifest, never by file times.
 """
 import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .config import VARIANTS, Config
-from .files import BadInput, digest, read_json, sha256
+from .files import BadInput, digest, read_json
 from .paper import root
 
 TRAINING_CODE = ("soft_mask", "crops", "attention", "model", "store", "pairs", "train")
@@ -107,7 +107,7 @@ class Run:
 
     def evaluation_key(self):
         """Name of the folder of boxes: changes with weights, tracking settings and tracking code."""
-        return evaluation_key(self.config, self.trained_by.folder / "weights.safetensors")
+        return evaluation_key(self.config, read_json(self.trained_by.folder / "training.json")["weights_sha256"])
 
     def state(self):
         """"missing", "part" (started), "stale" (made by other settings or code) or "current"."""
@@ -115,8 +115,6 @@ class Run:
             return "part" if self.folder.is_dir() else "missing"
         training = self.trained_by.folder / "training.json"
         if not training.is_file() or read_json(training).get("training_key") != self.trained_by.training_key:
-            return "stale"
-        if not (self.trained_by.folder / "weights.safetensors").is_file():
             return "stale"
         return "current" if read_json(self.folder / "manifest.json").get("evaluation_key") == self.evaluation_key() else "stale"
 
@@ -136,9 +134,9 @@ def runs(of):
     return [Run(of, row, seed) for seed in of.seeds for row in sorted(of.rows, key=lambda row: bool(ROWS[row].weights_of))]
 
 
-def evaluation_key(config, weights):
+def evaluation_key(config, weights_sha256):
     """Name of a folder of raw boxes: variant and hash of the weights file, the tracking settings and the tracking code."""
-    return f"{config.variant}-{digest([sha256(weights), config.to_dict()['tracking'], code_hash(TRACKING_CODE)], 8)}"
+    return f"{config.variant}-{digest([weights_sha256, config.to_dict()['tracking'], code_hash(TRACKING_CODE)], 8)}"
 
 
 def code_hash(modules):

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from .config import Config
-from .files import BadInput, atomic, read_json, write_json
+from .files import BadInput, atomic, read_json, write_json, writing
 from .machine import default_precision, keep_freed_memory
 from .model import SiameseNet
 from .pairs import PairSampler, make_batch
@@ -35,7 +36,7 @@ def learning_rates(config):
     """Learning rate of each epoch (E,): exponential from the first to the last value (Sec. 4.1; D13, D25)."""
     first, last = config.learning_rate
     steps = np.arange(config.epochs) + int(config.early_decay)
-    return first * (last / first) ** (steps / max(config.epochs - (not config.early_decay), 1))
+    return first * (last / first) ** (steps / max(config.epochs - 1, 1))
 
 
 class Trainer:
@@ -77,7 +78,8 @@ class Trainer:
 
     def run(self, on_step=None):
         """Train to the last epoch and write weights.safetensors; `on_step(record)` is called for each line of metrics.csv."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         self.resume()
         _truncate(self.folder / "metrics.csv", self.epoch * self.steps_an_epoch)
         while self.epoch < self.config.training.epochs:
@@ -85,7 +87,7 @@ class Trainer:
             self.epoch += 1
             self.save()
         self.model.eval()
-        save_weights(self.folder / "weights.safetensors", self.model, self.config)
+        save_weights(self.folder / "weights.safetensors", self.model, self.config, half=True)
         return self.model
 
     def _run_epoch(self, on_step):
@@ -111,7 +113,8 @@ class Trainer:
                                "lower training.learning_rate, the last checkpoint is intact")
             records.append(dict(zip(COLUMNS, (step, self.epoch, (step + 1) * self.config.training.batch, round(loss, 6),
                                               float(self.rates[self.epoch]), round(seconds, 4)))))
-        with open(self.folder / "metrics.csv", "a", newline="", encoding="utf-8") as file:
+        path = self.folder / "metrics.csv"
+        with writing(path), open(path, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             if file.tell() == 0:
                 writer.writeheader()
@@ -123,17 +126,17 @@ class Trainer:
         """Write a checkpoint folder whole: weights, momentum and what the training is; older checkpoints go."""
         part, path = self.folder / ".part-checkpoint", self.folder / f"checkpoint-{self.epoch:05d}"
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
         names = {id(p): name for name, p in self.model.named_parameters()}
         momentum = {names[id(p)]: state["momentum_buffer"] for p, state in self.optimizer.state.items()}
         try:
-            save_weights(part / "weights.safetensors", self.model, self.config)
-            save_file({name: value.cpu().contiguous() for name, value in momentum.items()}, part / "momentum.safetensors")
-            write_json(part / "state.json", {**self.identity, "epoch": self.epoch})
-            shutil.rmtree(path, ignore_errors=True)
-            part.rename(path)
-        except OSError as error:
-            raise BadInput(f"{path}: cannot be written ({error.strerror}); free some space, the last checkpoint is intact") from error
+            with writing(path):
+                save_weights(part / "weights.safetensors", self.model, self.config)
+                save_file({name: value.cpu().contiguous() for name, value in momentum.items()}, part / "momentum.safetensors")
+                write_json(part / "state.json", {**self.identity, "epoch": self.epoch})
+                shutil.rmtree(path, ignore_errors=True)
+                part.rename(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
         for old in self.folder.glob("checkpoint-*"):
             if old != path:
                 shutil.rmtree(old, ignore_errors=True)
@@ -143,12 +146,15 @@ class Trainer:
         checkpoints = sorted(self.folder.glob("checkpoint-*"))
         if not checkpoints:
             return
-        state = read_json(checkpoints[-1] / "state.json")
-        mine = {"config": Config.from_dict(state["config"]).to_dict(), **{key: state[key] for key in ("seed", "store", "precision")}}
-        if mine != self.identity:
-            raise BadInput(f"{self.folder}: holds the checkpoint of another training; choose another folder or delete this one")
-        self.model.load_state_dict(load_file(checkpoints[-1] / "weights.safetensors"))
-        momentum = load_file(checkpoints[-1] / "momentum.safetensors")
+        try:
+            state = read_json(checkpoints[-1] / "state.json")
+            mine = {"config": Config.from_dict(state["config"]).to_dict(), **{key: state[key] for key in ("seed", "store", "precision")}}
+            if mine != self.identity:
+                raise BadInput(f"{self.folder}: holds the checkpoint of another training; choose another folder or delete this one")
+            self.model.load_state_dict(load_file(checkpoints[-1] / "weights.safetensors"))
+            momentum = load_file(checkpoints[-1] / "momentum.safetensors")
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise BadInput(f"{checkpoints[-1]}: is damaged ({str(error).splitlines()[0]}); delete it to start again") from error
         for name, parameter in self.model.named_parameters():
             if name in momentum:
                 self.optimizer.state[parameter]["momentum_buffer"] = momentum[name].to(self.device).contiguous(

@@ -119,5 +119,5 @@ def test_bad_requests_are_one_line(call, words):
 
 def test_manifest_is_plain_json_with_what_a_reader_needs(tiny):
     manifest = json.loads((runs.Run(tiny, "SiameseFC", 0).folder / "manifest.json").read_text())
-    assert {"config", "seed", "training", "machine", "results", "weights_sha256", "evaluation_key", "training_key"} <= set(manifest)
-    assert {"store", "seconds", "pairs", "precision", "machine"} <= set(manifest["training"])
+    assert {"config", "seed", "training", "machine", "results", "evaluation_key", "training_key"} <= set(manifest)
+    assert {"store", "weights_sha256", "seconds", "pairs", "precision", "machine"} <= set(manifest["training"])
