@@ -32,6 +32,26 @@ def to_one_based(box):
     return np.asarray(box, np.float64) + np.array([1.0, 1.0, 0.0, 0.0])
 
 
+def from_polygon(polygon):
+    """Our boxes (..., 4) for VOT's polygons (..., 8), 0-based x1,y1 .. x4,y4, by the rule of VOT's toolkits and got10k.
+
+    The centre is the mean of the corners; the size has the proportions of the upright rectangle around the corners and the polygon's area
+    (that of a rotated rectangle: the product of two neighbouring sides). Corners are centres of pixels, so a pixel is added to both sides.
+    """
+    corners = np.asarray(polygon, np.float64).reshape(*np.shape(polygon)[:-1], 4, 2)
+    sides = np.linalg.norm(corners[..., [0, 1], :] - corners[..., [1, 2], :], axis=-1)
+    extent = np.ptp(corners, axis=-2)
+    scale = np.sqrt(sides.prod(-1) / extent.prod(-1))
+    return from_center(corners.mean(-2), scale[..., None] * extent + 1)
+
+
+def to_polygon(box):
+    """VOT's polygons (..., 8) for our boxes (..., 4): the centres of the box's four corner pixels; no area up to one pixel."""
+    x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
+    right, bottom = x + np.maximum(w - 1, 0), y + np.maximum(h - 1, 0)
+    return np.stack([x, y, right, y, right, bottom, x, bottom], axis=-1)
+
+
 def check_box(box, name="box", frame_shape=None):
     """Return `box` as four finite floats with positive size; BadInput names it otherwise.
 
@@ -66,21 +86,23 @@ def parse_box(text):
 def read_boxes(path, columns=4):
     """Rows of `columns` numbers separated by commas, tabs or spaces, as (N, columns) floats in the file's own convention.
 
-    "NaN" is read as not-a-number (UAV123 marks absent targets so); anything else that is no number is BadInput.
+    Where `columns` are several numbers, such as (4, 8), the first line decides. "NaN" is read as not-a-number (UAV123 marks absent targets
+    so); anything else that is no number is BadInput.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [line for line in file.read().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from error
-    rows = []
+    rows, allowed = [], np.atleast_1d(columns).tolist()
     for number, line in enumerate(lines, 1):
         try:
             row = [float(part) for part in re.split(r"[,;\s]+", line.strip().strip(",;"))]
         except ValueError:
             raise BadInput(f"{path}: line {number} is not made of numbers; mend or remove it") from None
-        if len(row) != columns:
-            raise BadInput(f"{path}: line {number} has {len(row)} numbers, {columns} are needed")
+        if len(row) not in allowed:
+            raise BadInput(f"{path}: line {number} has {len(row)} numbers, {' or '.join(map(str, allowed))} are needed")
+        allowed = [len(row)]
         rows.append(row)
     if not rows:
         raise BadInput(f"{path}: holds no boxes")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from safetensors import SafetensorError
 
 
 class BadInput(ValueError):
@@ -15,28 +16,32 @@ class BadInput(ValueError):
 
 
 @contextlib.contextmanager
+def writing(path):
+    """Turn what goes wrong while `path` is written into BadInput; NumPy's short writes and safetensors have no strerror."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: cannot be written ({reason}); choose another folder or free some space") from error
+
+
+@contextlib.contextmanager
 def atomic(path):
     """Yield a temporary path beside `path` and rename it into place only if the block succeeds."""
     path = Path(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
         os.close(handle)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written ({error.strerror}); choose another folder or free some space") from error
-    part = Path(name)
-    try:
-        yield part
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        part.chmod(0o666 & ~_umask())
-        os.replace(part, path)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise BadInput(f"{path}: cannot be written ({error.strerror}); choose another folder or free some space") from error
-    finally:
-        part.unlink(missing_ok=True)
+        part = Path(name)
+        try:
+            yield part
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+            part.chmod(0o666 & ~_umask())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _umask():
@@ -72,15 +77,25 @@ def read_image(path):
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size and not _is_cut_jpeg(data.tobytes()) else None
     if image is None:
         raise BadInput(f"{path}: is {'not a readable image' if data.size else 'an empty file'}; replace or remove it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def _is_cut_jpeg(data):
+    """Whether a JPEG's last scan has no end; OpenCV 4 fills what is missing with grey and says nothing."""
+    return data[:2] == b"\xff\xd8" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
 def write_image(path, image, quality=95):
     """Write an RGB uint8 (H, W, 3) image as the format that the suffix names, whole or not at all."""
-    ok, data = cv2.imencode(Path(path).suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    suffix = Path(path).suffix
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in (".jpg", ".jpeg") else []  # others would warn on stderr
+    try:
+        ok, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    except cv2.error:  # a suffix that names no format
+        ok = False
     if not ok:
         raise BadInput(f"{path}: cannot be encoded; use .jpg or .png")
     with atomic(path) as part:

@@ -7,16 +7,29 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .attention import ChannelAttention, SpatialAttention
-from .config import ModelConfig
 
 STRIDE = 8  # pixels of a search crop between neighbouring cells of the response
 
 
 def cross_correlation(template, search):
-    """Slide each template over its own search features, Eq. 1: (B, C, h, w), (B, C, H, W) -> (B, 1, H-h+1, W-w+1)."""
+    """Slide each template over its own search features, Eq. 1: (B, C, h, w), (B, C, H, W) -> (B, 1, H-h+1, W-w+1).
+
+    A single template (1, C, h, w) slides over all of them, as the scales of Algorithm 2 need it.
+    """
+    if len(template) == 1:
+        return F.conv2d(search, template)
     batch, channels, height, width = search.shape
     response = F.conv2d(search.reshape(1, batch * channels, height, width), template, groups=batch)
     return response.transpose(0, 1)
+
+
+def response_side(template_size, search_size):
+    """Cells of a side of the response (Table 1): 17 for 127 and 255 or 135 and 263 pixels, 15 for 127 and 239 (D28)."""
+    def features(size):
+        block = ((size - 11) // 2 + 1 - 3) // 2 + 1
+        return (block - 4 - 3) // 2 + 1 - 6
+
+    return features(search_size) - features(template_size) + 1
 
 
 class FirstBlock(nn.Module):
@@ -35,7 +48,7 @@ class FirstBlock(nn.Module):
 class SiameseNet(nn.Module):
     """Eq. 4: g(T, S) = (Omega(Delta(psi(Z))) + psi(Z)) * psi(X) + b, with Z and X of Eq. 2 and 3."""
 
-    def __init__(self, config=ModelConfig()):
+    def __init__(self, config):
         super().__init__()
         self.config = config
         first, layers = _backbone(config)
@@ -86,6 +99,32 @@ def folded(model):
                 if isinstance(block[i], nn.Conv2d) and isinstance(block[i + 1], nn.BatchNorm2d):
                     block[i], block[i + 1] = fuse_conv_bn_eval(block[i], block[i + 1]), nn.Identity()
     return copy
+
+
+def multiplications(config, template_size=None, search_size=None):
+    """Multiply-accumulates of one forward pass of a pair, convolutions and correlation only; by default at the training sizes.
+
+    A first block that sees one image twice is counted once.
+    """
+    training, first, total = config.training, None, 0
+    masked = {"template": training.mask_template and training.sigma < 1, "search": training.mask_search and training.sigma < 1}
+    sides = {}
+    for branch, size in (("template", template_size or training.template_size), ("search", search_size or training.search_size)):
+        first, layers = _backbone(config.model)
+        size = (size - 11) // 2 + 1
+        passes = 2 if config.model.fusion and (masked[branch] or not config.model.shared_block) else 1
+        total += passes * size**2 * first * 3 * 121
+        size, channels = (size - 3) // 2 + 1, first
+        for layer in layers:
+            if layer == "pool":
+                size = (size - 3) // 2 + 1
+                continue
+            kernel, out, groups, _ = layer
+            size -= kernel - 1
+            total += size**2 * out * channels * kernel**2 // groups
+            channels = out
+        sides[branch] = size
+    return total + (sides["search"] - sides["template"] + 1) ** 2 * channels * sides["template"] ** 2
 
 
 def _backbone(config):

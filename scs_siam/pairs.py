@@ -9,10 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from .files import BadInput
-from .model import STRIDE
+from .model import STRIDE, response_side
 from .soft_mask import blend
-
-RESPONSE = 17  # cells of a side of the response (15 for search crops of 239 pixels, D28)
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class PairSampler:
         sequence, self.frame = index["sequence"].astype(np.int64), index["frame"].astype(np.int64)
         first = np.flatnonzero(np.diff(sequence, prepend=-1))
         count = np.diff(np.append(first, len(sequence)))
-        kept = (sequence[first] % config.hold_out == config.hold_out - 1) == held_out if config.hold_out else np.full(len(first), not held_out)
+        out = sequence[first] % config.hold_out == config.hold_out - 1 if config.hold_out else np.zeros(len(first), bool)
+        kept = out == held_out
         if not kept.any():
             raise BadInput("the sampler has no sequence to draw from; choose another training.hold_out")
         self.first, self.count = first[kept], count[kept]
@@ -183,8 +182,8 @@ def _blur(image, draws):
 
 def make_label(config, draws, device="cpu"):
     """Labels (B, 1, r, r) of Eq. 7: +1 within `positive_radius` pixels (L1) of the target, -1 elsewhere (D14, D29)."""
-    cells = RESPONSE - (255 - config.search_size) // STRIDE
-    line = (np.arange(cells) - (cells - 1) / 2) * STRIDE
+    cells = response_side(config.template_size, config.search_size)
+    line = np.arange(cells) * STRIDE - (config.search_size - config.template_size) / 2  # displacement that a cell means
     moved = np.zeros((len(draws["mirror"]), 2))
     if config.label_follows:  # D29: a crop that moves right shows the target further left
         direction = np.stack([draws["mirror"], np.ones_like(draws["mirror"])], 1)

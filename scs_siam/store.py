@@ -3,8 +3,10 @@
 A crop shows the search region of a target (Sec. 3.5) and a margin for augmentation, at the scale of the network's input. Crops lie in
 shards of a few hundred, each written whole and renamed, so a build that was stopped goes on where it was.
 """
+import glob
 import json
 import shutil
+import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,18 +45,22 @@ def read_got10k(root):
     if root.name not in ("train", "val"):
         raise BadInput(f"{root}: the folder of a GOT-10k-layout subset must be called train or val")
     reader = GOT10k(str(root.parent), subset=root.name)
+    reader.seq_dirs = [glob.escape(folder) for folder in reader.seq_dirs]  # the reader takes them for patterns
     return [_read_video(reader, index) for index in range(len(reader))]
 
 
 def _read_video(reader, index):
-    name = reader.seq_names[index]
+    name, path = reader.seq_names[index], reader.anno_files[index]
     try:
         frames, boxes = reader[index]
+        boxes = np.atleast_2d(boxes)
+        if boxes.shape[1] != 4:
+            raise ValueError(f"{boxes.shape[1]} numbers a line")
+        return Video(name, tuple(frames), from_one_based(boxes))
     except AssertionError:
-        raise BadInput(f"{reader.seq_dirs[index]}: frames and lines of groundtruth.txt differ in number; mend or remove it") from None
+        raise BadInput(f"{path}: its lines and the frames beside it differ in number; mend or remove the sequence") from None
     except (OSError, ValueError) as error:
-        raise BadInput(f"{reader.anno_files[index]}: cannot be read ({error})") from None
-    return Video(name, tuple(frames), from_one_based(np.atleast_2d(boxes)))
+        raise BadInput(f"{path}: is no list of boxes x,y,w,h ({error}); mend or remove the sequence") from None
 
 
 class CropStore:
@@ -95,7 +101,7 @@ class CropStore:
             with np.load(root / "index.npz") as file:
                 index = {name: file[name] for name in COLUMNS}
             shards = [np.load(root / name, mmap_mode="r") for name in manifest["shards"]]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BadInput(f"{root}: the crop store is damaged ({error}); delete the folder and build it again") from None
         if sum(map(len, shards)) != len(index["sequence"]):
             raise BadInput(f"{root}: the crop store's index does not fit its crops; delete the folder and build it again")
@@ -105,20 +111,20 @@ class CropStore:
     def build(cls, videos, root, min_area=10.0, workers=1, on_shard=None):
         """Build the store of `videos` under `root`, or go on with it, or open it if it is finished.
 
-        `min_area`: boxes smaller than this (square pixels) or not finite are left out and counted (D12). BadInput if `root` holds a store
-        of other videos or settings, or if the disk is too small.
+        `min_area`: boxes smaller than this (square pixels), not finite or outside the frame are left out and counted (D12). BadInput if
+        `root` holds a store of other videos or settings, or if the disk is too small.
         """
         root, plan = Path(root), _plan(videos)
         fingerprint = digest({"videos": _describe(videos), "settings": [SIZE, SCALE_AT, SHARD, min_area, FORMAT]})
-        claimed = root / "claim.json"
-        if claimed.is_file() and read_json(claimed)["fingerprint"] != fingerprint:
-            raise BadInput(f"{root}: holds the crops of other data or settings; delete the folder or choose another")
+        for claim in (root / "claim.json", root / "manifest.json"):
+            if claim.is_file() and read_json(claim).get("fingerprint") != fingerprint:
+                raise BadInput(f"{root}: holds the crops of other data or settings; delete the folder or choose another")
         if (root / "manifest.json").is_file():
             return cls.open(root)
-        _check_space(root, plan)
-        write_json(claimed, {"fingerprint": fingerprint})
         jobs = [(root, number, videos[first:last], first, min_area) for number, (first, last) in enumerate(plan)]
         jobs = [job for job in jobs if not (root / f"index-{job[1]:05d}.npz").is_file()]
+        _check_space(root, sum(len(video.frames) for job in jobs for video in job[2]))
+        write_json(root / "claim.json", {"fingerprint": fingerprint})
         if workers > 1:
             with ProcessPoolExecutor(workers) as pool:
                 for done, _ in enumerate(pool.map(_build_shard, jobs), 1):
@@ -160,11 +166,11 @@ def _size(frames):
     return Path(frames[0]).stat().st_size if frames and Path(frames[0]).is_file() else 0
 
 
-def _check_space(root, plan):
+def _check_space(root, crops):
     place = root
     while not place.exists():
         place = place.parent
-    need, free = len(plan) * SHARD * SIZE * SIZE * 3, shutil.disk_usage(place).free
+    need, free = crops * SIZE * SIZE * 3, shutil.disk_usage(place).free
     if need > free:
         raise BadInput(f"{root}: the crop store needs about {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; choose another disk")
 
@@ -182,11 +188,12 @@ def _build_shard(job):
                 skipped["repeated"] += 1
                 continue
             last = data
-            reason = _refuse(box, min_area)
+            image = read_image(path)
+            reason = _refuse(box, min_area, image.shape)
             if reason:
                 skipped[reason] += 1
                 continue
-            pixels, row = _cut(read_image(path), box)
+            pixels, row = _cut(image, box)
             crops.append(pixels)
             rows.append({"sequence": sequence, "frame": frame, **row})
     with atomic(root / f"crops-{number:05d}.npy") as part, open(part, "wb") as file:
@@ -196,9 +203,9 @@ def _build_shard(job):
         np.savez(file, skipped=json.dumps(skipped), **columns)
 
 
-def _refuse(box, min_area):
+def _refuse(box, min_area, frame_shape):
     try:
-        check_box(box)
+        check_box(box, frame_shape=frame_shape)
     except BadInput:
         return "invalid"
     return "small" if box[2] * box[3] < min_area else None
@@ -228,4 +235,5 @@ def _finish(root, shards, fingerprint):
         raise BadInput(f"{root}: no box of the training set is usable ({skipped}); check its ground truth")
     with atomic(root / "index.npz") as part, open(part, "wb") as file:
         np.savez(file, **{name: np.concatenate([p[name] for p in parts]) for name in COLUMNS})
-    write_json(root / "manifest.json", {"fingerprint": fingerprint, "shards": names, "skipped": skipped, "crops": sum(len(p["frame"]) for p in parts)})
+    crops = sum(len(part["frame"]) for part in parts)
+    write_json(root / "manifest.json", {"fingerprint": fingerprint, "shards": names, "skipped": skipped, "crops": crops})

@@ -1,4 +1,6 @@
 """Tracking: Algorithm 2 and Sec. 4.1, with the habit of OpenCV's trackers: init(frame, box), then update(frame)."""
+from copy import deepcopy
+
 import cv2
 import numpy as np
 import torch
@@ -12,7 +14,10 @@ from .soft_mask import blend, soft_mask
 
 
 class Tracker:
-    """Follows one target. `precision` "fast" folds batch norm and computes in bfloat16 where that pays; "exact" is the plain float32 network."""
+    """Follows one target.
+
+    `precision` "fast" folds batch norm and computes in bfloat16 where that pays; "exact" is the plain float32 network.
+    """
 
     def __init__(self, model, config, device="cpu", precision="fast"):
         if precision not in ("fast", "exact"):
@@ -21,7 +26,7 @@ class Tracker:
         self.config, self.device = config, torch.device(device)
         fast = precision == "fast"
         self.dtype = torch.bfloat16 if fast and default_precision(device) == "bf16" else torch.float32
-        model = folded(model) if fast else model.eval()
+        model = folded(model) if fast else deepcopy(model).eval()
         self.model = model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.scales = config.scale_step ** (np.arange(config.scales) - (config.scales - 1) / 2)
         self.penalty = np.where(np.arange(config.scales) == config.scales // 2, 1.0, config.scale_penalty)[:, None, None]  # D21
@@ -39,7 +44,7 @@ class Tracker:
         template = crop(frame, self.centre, side, size, mean_colour(frame))
         masked = None
         if self.config.sigma < 1:
-            masked = self._tensor(self._masked(template, side, size)[None])
+            masked = self._tensor(self._masked(template, side, size, frame.shape)[None])
         self.template = self.model.embed_template(self._tensor(template[None]), masked)
 
     @torch.inference_mode()
@@ -78,18 +83,26 @@ class Tracker:
 
     def _respond(self, frame):
         """Response maps (scales, 17, 17) of the search regions around the last position, Eq. 4."""
+        sides, masked = self._cut(frame), None
+        if self.config.sigma < 1:  # Table 8, last row: the mask comes from the box of the frame before
+            size = self.config.search_size
+            masked = self._tensor(np.stack([self._masked(pixels, side, size, frame.shape) for pixels, side in zip(self.crops, sides)]))
+        features = self._embed_search(self._tensor(self.crops), masked)
+        response = self.model.respond(self.template, features)
+        return response[:, 0].float().cpu().numpy()
+
+    def _cut(self, frame):
+        """Fill `crops` with the search regions of all scales, one warp each; their sides in frame pixels."""
         size = self.config.search_size
         sides = self._side() * self.scales * size
         padding = self._padding(frame, sides.max())
         for buffer, side in zip(self.crops, sides):
             cv2.warpAffine(frame, crop_matrix(self.centre, side, size), (size, size), dst=buffer,
                            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=padding)
-        masked = None
-        if self.config.sigma < 1:  # Table 8, last row: the mask comes from the box of the frame before
-            masked = self._tensor(np.stack([self._masked(pixels, side, size) for pixels, side in zip(self.crops, sides)]))
-        features = self.model.embed_search(self._tensor(self.crops), masked)
-        response = self.model.respond(self.template.expand(len(features), -1, -1, -1), features)
-        return response[:, 0].float().cpu().numpy()
+        return sides
+
+    def _embed_search(self, images, masked):
+        return self.model.embed_search(images, masked)
 
     def _padding(self, frame, side):
         """The frame's mean colour where a crop of `side` pixels leaves the frame; nothing otherwise (D17)."""
@@ -98,11 +111,12 @@ class Tracker:
             return (0, 0, 0)
         return tuple(mean_colour(frame).tolist())
 
-    def _masked(self, pixels, side, size):
-        """The masked twin (size, size, 3) of a crop, from the last box."""
-        box = box_in_crop(from_center(self.centre, self.size), self.centre, side, size)
-        inside = pixels * soft_mask(pixels.shape, box, 0.0)[:, :, None]
-        return blend(pixels.astype(np.float32), inside, self.config.sigma)
+    def _masked(self, pixels, side, size, frame_shape):
+        """The masked twin (size, size, 3) of a crop, from the last box; beyond the frame all is background (D17)."""
+        rectangles = [from_center(self.centre, self.size), (0, 0, frame_shape[1], frame_shape[0])]
+        box, frame = box_in_crop(rectangles, self.centre, side, size)
+        inside = soft_mask(pixels.shape, box, 0.0) * soft_mask(pixels.shape, frame, 0.0)
+        return blend(pixels.astype(np.float32), pixels * inside[:, :, None], self.config.sigma)
 
     def _tensor(self, images):
         """(B, size, size, 3) to the model's input; the memory layout is channels_last already."""
