@@ -42,8 +42,8 @@ def test_a_bad_box_is_named(refused, box, words):
     refused(lambda: check_box(box, "first box"), "first box", words)
 
 
-@pytest.mark.parametrize("text", ["3,4,10,20.5", "3\t4\t10\t20.5", "3 4 10 20.5", "  3, 4,\t10 ,20.5,", "3;4;10;20.5", "\ufeff3,4,10,20.5\r",
-                                  "\n3,4,10,20.5\n\n"])
+@pytest.mark.parametrize("text", ["3,4,10,20.5", "3\t4\t10\t20.5", "3 4 10 20.5", "  3, 4,\t10 ,20.5,", "3;4;10;20.5",
+                                  "\ufeff3,4,10,20.5\r", "\n3,4,10,20.5\n\n"])
 def test_dialects(tmp_path, text):
     (tmp_path / "boxes.txt").write_bytes((text + "\n1,2,3,NaN\n").encode())
     np.testing.assert_array_equal(read_boxes(tmp_path / "boxes.txt"), [[3, 4, 10, 20.5], [1, 2, 3, np.nan]])

@@ -17,7 +17,7 @@ from scs_siam.files import digest
     ("training.sigma", float("nan"), "outside"), ("training.sigma", True, "not a number"), ("training.epochs", 2.5, "not a whole number"),
     ("training.epochs", float("nan"), "not a whole number"), ("training.epochs", float("inf"), "not a whole number"),
     ("training.epochs", 0, "outside"), ("training.balanced", 1, "not of type bool"), ("training.max_shift", 4, "not a list"),
-    ("training.max_shift", (1,), "must hold 2"), ("training.max_shift", (1, -1), "outside"), ("tracking.scales", None, "not a whole number"),
+    ("training.max_shift", (1,), "must hold 2"), ("training.max_shift", (1, -1), "outside"), ("tracking.scales", None, "not a whole"),
     ("model.backbone", "resnet", "not one of table1, alexnet"), ("model.attention", "channel", "not a list"),
     ("model.attention", ["colour"], "not one of"), ("model.attention", [["channel"]], "not of type str"),
     ("model.attention", ["channel", "channel"], "twice"), ("model.channel_pools", [], "empty"), ("model.spatial_parts", (), "empty"),

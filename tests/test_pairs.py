@@ -155,6 +155,19 @@ def test_mirror_shift_and_colour_are_what_they_say(store):
         np.testing.assert_allclose(after[:, 20:-20, 20:-20], expected, atol=0.02)
 
 
+def test_beyond_the_stored_crop_the_recoloured_mean_goes_on(store):
+    rows = np.arange(8)
+    for grey in (0, 1):
+        image, draws = plain(store, rows, max_shift=(0, 60), colour=0.2, grey=grey)
+        mean = store.index["mean"][rows].astype(np.float64)
+        mean = mean.mean(1, keepdims=True).repeat(3, 1) if grey else mean
+        expected = np.clip(mean * draws["search"]["gain"] + draws["search"]["offset"], 0, 255)
+        far = np.abs(draws["search"]["shift"][:, 0]) > 20  # the stored margin is 16 pixels
+        side = np.where(draws["search"]["shift"][:, 0] > 0, -1, 0)
+        assert far.sum() > 3
+        np.testing.assert_allclose(image[np.arange(8), :, 127, side][far], expected[far], atol=0.01)
+
+
 def test_stretch_is_about_the_centre_of_the_crop(store):
     rows = np.array([0, 1, 12])
     image, _ = plain(store, rows)
@@ -180,11 +193,13 @@ def test_blur_is_a_gaussian_of_nine_taps():
         np.testing.assert_allclose(ours[row], expected, rtol=1e-4)
 
 
-def test_blur_touches_the_search_and_its_masked_twin_alike(store):
+@pytest.mark.parametrize("aligned", [True, False])
+def test_blur_touches_the_search_and_its_masked_twin_alike(store, aligned):
     rows = np.arange(4)
-    batch = make_batch(store, (rows, rows), training(**{**QUIET, "blur": 1, "sigma": 0.0}), np.random.default_rng(0))
-    sharp = make_batch(store, (rows, rows), training(**{**QUIET, "sigma": 0.0}), np.random.default_rng(0))
+    settings = {**QUIET, "sigma": 0.0, "aligned": aligned}
+    batch = make_batch(store, (rows, rows), training(**{**settings, "blur": 1}), np.random.default_rng(0))
+    sharp = make_batch(store, (rows, rows), training(**settings), np.random.default_rng(0))
     assert (batch.template == sharp.template).all() and (batch.template_masked == sharp.template_masked).all()
-    draws = draw_augmentation(4, training(**{**QUIET, "blur": 1}), np.random.default_rng(0))
+    draws = draw_augmentation(4, training(**{**settings, "blur": 1}), np.random.default_rng(0))
     for name in ("search", "search_masked"):
         assert torch.allclose(getattr(batch, name), pairs._blur(getattr(sharp, name), draws), atol=1e-2)

@@ -17,6 +17,7 @@ PLACE, SIZE = st.floats(-20, 30), st.floats(0.1, 40)
 @settings(max_examples=60)
 @given(PLACE, PLACE, SIZE, SIZE, st.floats(0, 1))
 @example(3.0, 2.0, 5.0, 4.0, 0.25)
+@example(3.5, 2.5, 5.0, 4.0, 0.25)  # edges through the centres of pixels: the first belongs to the box, the last does not
 @example(-30.0, 2.0, 10.0, 4.0, 0.5)
 def test_mask_is_a_double_loop(x, y, w, h, sigma):
     mask = soft_mask((14, 17), (x, y, w, h), sigma)

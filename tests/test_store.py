@@ -43,6 +43,7 @@ def test_reads_a_got10k_root(videos, refused, tmp_path):
     refused(lambda: read_got10k(tmp_path), "train or val")
 
 
+@pytest.mark.filterwarnings("ignore:loadtxt")
 @pytest.mark.parametrize("truth, words", [
     ("1,1,30,30\n", "differ in number"), ("1,1,30,30\n" * 3, "differ in number"), ("1,1,x,30\n" * 2, "groundtruth.txt"),
     ("1,1,30\n" * 2, "3 numbers"), ("1,1,30,30,5,6,7,8\n" * 2, "8 numbers"), (None, "groundtruth.txt"), ("", "groundtruth.txt"),

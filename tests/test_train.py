@@ -184,7 +184,8 @@ def test_a_missing_log_is_named(tmp_path, refused):
 def test_the_loss_falls_on_what_can_be_learned_by_heart(store, tmp_path):
     config = Config.preset(width=1 / 16).replace(**{
         "training.max_shift": (0, 24), "training.colour": 0, "training.blur": 0, "training.grey": 0, "training.max_distance": 0,
-        "training.batch": 8, "training.balanced": True, "training.epochs": 2, "training.pairs": 480, "training.learning_rate": (3e-2, 1e-2)})
+        "training.batch": 8, "training.balanced": True, "training.epochs": 2, "training.pairs": 240, "training.search_size": 191,
+        "training.learning_rate": (1e-1, 3e-2)})
     trainer(config, store, tmp_path).run()
     loss = read_metrics(tmp_path)["loss"]
-    assert loss[:3].mean() > 0.5 and loss[-10:].mean() < 0.35, (loss[:3], loss[-10:])
+    assert loss[:3].mean() > 0.5 and loss[-10:].mean() < 0.42, (loss[:3], loss[-10:])
