@@ -28,6 +28,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with the package, its dependencies and the Jupyter kernel; quick where it is up to date
+	@echo "setup: .venv is up to date"
 
 $(STAMP):
 	@test -n "$(PYTHON)" || { echo "setup: there is no Python 3.10 or newer; install python3.11 or name one with PYTHON=" >&2; exit 1; }

@@ -37,7 +37,7 @@ def matrix_ceiling(dtype, device="cpu", size=2048):
 
 
 def track(model, config, rounds=20, device="cpu"):
-    """Milliseconds a frame of the plain, the exact and the fast tracker on one synthetic clip, decoding left out, and where the time goes."""
+    """Milliseconds a frame of the plain, the exact and the fast tracker on one synthetic clip, without decoding, and where they go."""
     clip = render(Scene(seed=1, frames=rounds + 3))
     forms = {"plain": PlainTracker(model, config, device), "exact": Tracker(model, config, device, "exact"),
              "fast": Tracker(model, config, device, "fast")}
@@ -90,16 +90,16 @@ def train(config, store, rounds=10, device="cpu"):
     def step(trainer):
         return lambda: trainer.step(batch)
 
-    def load():
-        return [torch.as_tensor(store.read(ids)).to(device) for ids in sampler.draw(batch_size, rng)]
+    def load():  # the same rows each time: the store's own speed, not that of a cold disk
+        return [torch.as_tensor(store.read(ids)).to(device) for ids in rows]
 
-    parts = {"store": load, "batch": lambda: make_batch(store, sampler.draw(batch_size, rng), config.training, rng, device),
+    parts = {"store": load, "batch": lambda: make_batch(store, rows, config.training, rng, device),
              "step": step(ours), "plain step": step(plain)}
     seconds = dict(zip(parts, _median(list(parts.values()), rounds, device)))
     seconds["training"] = seconds["batch"] + seconds["step"]
     ceiling = matrix_ceiling(torch.bfloat16 if ours.precision == "bf16" else torch.float32, device)
     work = 3 * multiplications(config) * batch_size / 1e9
-    return {"machine": machine.describe(device), "threads": torch.get_num_threads(), "precision": ours.precision, "width": config.model.width,
+    return {"machine": machine.describe(device), "threads": torch.get_num_threads(), "precision": ours.precision, "batch": batch_size,
             "pairs_per_second": {name: batch_size / value for name, value in seconds.items()}, "ceiling": ceiling,
             "share_of_ceiling": work / seconds["step"] / ceiling, "speedup": seconds["plain step"] / seconds["step"]}
 

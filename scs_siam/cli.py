@@ -45,7 +45,7 @@ def parser():
 
     made = command("track", _track, "Follow one target through a video file or a folder of images.")
     made.add_argument("source", help="video file, or folder of images in the order of their names")
-    made.add_argument("--box", required=True, metavar="X,Y,W,H", 
+    made.add_argument("--box", required=True, metavar="X,Y,W,H",
                       help="the target in the first frame, pixels from 0 (a negative x: --box=-9,8,7,6)")
     made.add_argument("--output", type=Path, metavar="CLIP.mp4", help="write a clip with the boxes drawn")
     made.add_argument("--boxes", type=Path, metavar="BOXES.txt", help="write the boxes, 0-based x,y,w,h, a line a frame")
@@ -157,6 +157,9 @@ def _track(args):
     box, boxes = parse_box(args.box), []
     tracker, _ = _tracker(args)
     frames = Frames(args.source)
+    for path in (args.output, args.boxes):
+        if path and path.exists() and path.samefile(args.source):
+            raise BadInput(f"{path}: is the source itself; choose another name for what is written")
     try:
         with ExitStack() as stack:
             clip = stack.enter_context(ClipWriter(args.output)) if args.output else None
@@ -211,7 +214,7 @@ def _evaluate(args):
     tracker, config = _tracker(args)
     key = evaluation_key(config, sha256(weights))
     rows = benchmarks.evaluate(tracker, sequences, args.out, key, _progress(sequences))
-    write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.name, **row} for row in rows])
+    write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.resolve().name, **row} for row in rows])
     total = benchmarks.summarise(rows)
     print(f"{key}: {total['targets']} targets, AUC {total['auc']:.3f}, precision {total['precision']:.3f}, "
           f"{total['fps']:.1f} frames/s ({total['fps_with_decode']:.1f} with decoding)")
@@ -320,7 +323,7 @@ def _bench(args):
 
 
 def _sweep(args):
-    from .notebooks import sweep
+    from .sweeps import sweep
 
     grid = {}
     for text in args.grid:

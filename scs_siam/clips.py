@@ -1,10 +1,11 @@
 """Clips: a tracked video as H.264, frame by frame, with the boxes drawn."""
+import contextlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .files import BadInput
+from .files import BadInput, writing
 
 COLOUR = (0, 158, 115)  # bluish green of Okabe and Ito
 
@@ -17,7 +18,7 @@ def draw_box(frame, box, colour=COLOUR):
 
 
 class ClipWriter:
-    """Writes an .mp4; use it in a `with` block. What was written before an interruption plays."""
+    """Writes an .mp4; use it in a `with` block. What was written before an interruption plays; BadInput if the disk is full."""
 
     def __init__(self, path, fps=25):
         self.path, self.fps, self.container = Path(path), fps, None
@@ -35,7 +36,8 @@ class ClipWriter:
             self._open(frame)
         height, width = self.stream.height, self.stream.width
         image = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw_box(frame, box)[:height, :width]), format="rgb24")
-        self.container.mux(self.stream.encode(image))
+        with self._writing():
+            self.container.mux(self.stream.encode(image))
 
     def _open(self, frame):
         import av
@@ -51,5 +53,19 @@ class ClipWriter:
 
     def __exit__(self, *_):
         if self.container is not None:
-            self.container.mux(self.stream.encode(None))
-            self.container.close()
+            with self._writing():
+                self.container.mux(self.stream.encode(None))
+                self.container.close()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        """Remove a clip whose end cannot be written, since it would not play."""
+        try:
+            with writing(self.path):
+                yield
+        except BadInput:
+            container, self.container = self.container, None
+            with contextlib.suppress(OSError):
+                container.close()
+            self.path.unlink(missing_ok=True)
+            raise

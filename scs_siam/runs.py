@@ -1,7 +1,8 @@
 """Runs: a row of the paper's tables x a seed x a profile is a run, and a run is a folder.
 
 A run folder holds manifest.json (what was done, with what, where, for how long), metrics.csv (a line a training step), weights.safetensors,
-boxes/ (raw boxes a sequence), scores.csv and curves.csv. The weights are needed only to evaluate again. Whether it is current is decided by hashes in the manifest, never by file times.
+boxes/ (raw boxes a sequence), scores.csv and curves.csv; the weights are needed only to evaluate again. Whether a run is current is decided
+by hashes in the manifest, never by file times.
 """
 import ast
 from dataclasses import dataclass, field

@@ -98,6 +98,19 @@ def test_a_run_leaves_log_checkpoint_and_weights(undisturbed, tiny, store):
     assert same(again, copy.deepcopy(model).half().float()) and config == tiny and not model.training  # stored as float16
 
 
+def test_each_epoch_has_its_rate(tiny, store, tmp_path):
+    ours, seen = trainer(tiny, store, tmp_path), []
+    step = ours.step
+
+    def watched(batch):
+        seen.append(ours.optimizer.param_groups[0]["lr"])
+        return step(batch)
+
+    ours.step = watched
+    ours.run()
+    assert seen == pytest.approx(np.repeat([1e-2, 10 ** -3.5, 1e-5], 2))
+
+
 def test_seeds(undisturbed, tiny, store, tmp_path):
     folder, model = undisturbed
     assert same(trainer(tiny, store, tmp_path / "same").run(), model) and metrics(tmp_path / "same") == metrics(folder)

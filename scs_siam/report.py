@@ -1,0 +1,182 @@
+"""What the finished runs of a profile add up to: scores with intervals, costs, the state of each claim, and README's measured block.
+
+`python -m scs_siam.report` rewrites that block from the runs of the reference profile.
+"""
+import re
+import shutil
+from pathlib import Path
+
+from . import __version__, experiments, machine, metrics, paper, runs, weights
+from .files import BadInput, read_json, sha256, write_json, write_text
+from .train import read_metrics
+
+DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frames: 88 short tracks of video, the rest single images with a "
+        "box (public detection, segmentation and tracking sets). It is not GOT-10k, on which the paper trained.")
+BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
+
+
+def scores(of):
+    """Mean scores and speed of each row and benchmark, best AUC first, as a DataFrame.
+
+    auc and precision (0 to 1) come with their 95 % intervals over seeds and sequences, fps is frames over seconds of all sequences.
+    """
+    import pandas
+
+    found = experiments.results(of)
+    table = []
+    for (row, benchmark), part in found.groupby(["row", "benchmark"], sort=False):
+        line = {"row": row, "benchmark": benchmark, "seeds": part["seed"].nunique(), "targets": part["sequence"].nunique(),
+                "frames": int(part["frames"].sum() / part["seed"].nunique())}
+        for name in ("auc", "precision"):
+            grid = part.pivot(index="seed", columns="sequence", values=name)
+            line[name], line[f"{name}_low"], line[f"{name}_high"] = metrics.bootstrap_interval(grid.to_numpy())
+        timed = part["frames"] - 1  # the first frame is given
+        table.append({**line, "fps": timed.sum() / (timed / part["fps"]).sum()})
+    return pandas.DataFrame(table).sort_values(["benchmark", "auc"], ascending=[True, False], ignore_index=True)
+
+
+def costs(of):
+    """What each training of a profile took, as a DataFrame: run, pairs, minutes, pairs a second, loss of first and last epoch, device."""
+    import pandas
+
+    table = []
+    for run in runs.runs(of):
+        if run.row.trained and (run.folder / "training.json").is_file():
+            record, log = read_json(run.folder / "training.json"), read_metrics(run.folder)
+            first, last = (log["loss"][log["epoch"] == log["epoch"][place]].mean() for place in (0, -1))
+            device = f"{record['machine']['device']}, {record['machine']['cores']} cores, {record['precision']}"
+            speed = record["pairs"] / record["seconds"]
+            table.append((run.id, record["pairs"], record["seconds"] / 60, speed, first, last, device))
+    return pandas.DataFrame(table, columns=["run", "pairs", "minutes", "pairs_per_second", "first_loss", "last_loss", "device"])
+
+
+def claims(of):
+    """Every claim of the paper as a DataFrame id, kind, metric, dataset, quote, state.
+
+    The state is "not attempted" unless the profile has a finished run of each row that the claim compares, on the claim's own dataset.
+    """
+    import pandas
+
+    try:
+        found = experiments.results(of)
+        done = set(zip(found["row"], found["benchmark"]))
+    except BadInput:  # no run is finished
+        done = set()
+    table = []
+    for claim in paper.claims():
+        attempted = all((row, claim.dataset) in done for row in (*claim.rows, *claim.over))
+        table.append({"id": claim.id, "kind": claim.kind, "metric": claim.metric, "dataset": claim.dataset, "quote": claim.quote,
+                      "state": "runs at hand" if attempted else "not attempted"})
+    return pandas.DataFrame(table)
+
+
+def deviations():
+    """The table of DEVIATIONS.md as a DataFrame with the columns of its head; its first column is D1, D2, ..."""
+    import pandas
+
+    path = paper.root() / "DEVIATIONS.md"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); restore it") from error
+    lines = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    rows = [line for line in lines if re.fullmatch(r"\W*D\d+\W*", line[0])]
+    heads = [line for line, rule in zip(lines, lines[1:]) if set("".join(rule)) <= set("-: ")]
+    if not rows or any(len(row) != len(heads[0]) for row in rows):
+        raise BadInput(f"{path}: holds no table whose lines start with D1, D2, ... and fit its head; restore it")
+    return pandas.DataFrame(rows, columns=heads[0])
+
+
+def provenance(of):
+    """Where a notebook's numbers come from, as text: a line on code and machine, then a line a finished run of the profile."""
+    here, package = machine.describe(), sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
+    lines = [f"scs_siam {__version__}, code {runs.code_hash(package)}; Python {here['python']}, torch {here['torch']}; {here['device']}"]
+    for run in runs.runs(of):
+        if (run.folder / "manifest.json").is_file():
+            made = read_json(run.folder / "manifest.json")
+            lines.append(f"{of.name}/{run.id}: {run.state()}, training {made['training_key']}, evaluation {made['evaluation_key']}, "
+                         f"weights {made['training']['weights_sha256'][:12]}, {made['evaluated']}")
+    return "\n".join(lines)
+
+
+def readme_block(of):
+    """README's measured block: scores, speeds and training of the finished runs of a profile, and what the paper prints, as Markdown."""
+    if not any((run.folder / "manifest.json").is_file() for run in runs.runs(of)):
+        return f"No run of the profile `{of.name}` is finished."
+    lines = ["| network | data | targets | AUC (95 % interval) | precision at 20 px | frames/s |", "|---|---|---|---|---|---|"]
+    for line in scores(of).itertuples():
+        auc = f"{line.auc:.3f} ({line.auc_low:.3f} to {line.auc_high:.3f})"
+        precision = f"{line.precision:.3f} ({line.precision_low:.3f} to {line.precision_high:.3f})"
+        lines.append(f"| {line.row}, measured | {line.benchmark} | {line.targets} | {auc} | {precision} | {line.fps:.1f} |")
+    success, precision = (paper.cell(9, "SCS-Siam", name) / 100 for name in ("success", "precision"))
+    lines.append(f"| SCS-Siam, *printed in the paper* | OTB2015, trained on GOT-10k | 100 | {success:.3f} | {precision:.3f} "
+                 f"| {paper.cell(9, 'SCS-Siam', 'fps'):.0f} (TITAN XP) |")
+    return "\n".join([*lines, "", _training_text(of), _evaluation_text(of), *_speed_table(of)])
+
+
+def _training_text(of):
+    return "\n".join(
+        f"{line.run}: width {of.width:g}, {line.pairs:,} training pairs in {line.minutes:.1f} minutes "
+        f"({line.pairs_per_second:.1f} pairs/s; {line.device}); "
+        f"mean loss {line.first_loss:.3f} in the first epoch, {line.last_loss:.3f} in the last."
+        for line in costs(of).itertuples())
+
+
+def _evaluation_text(of):
+    manifests = [read_json(run.folder / "manifest.json") for run in runs.runs(of) if (run.folder / "manifest.json").is_file()]
+    devices = sorted({f"{m['machine']['device']}, {m['machine']['cores']} cores, torch {m['machine']['torch']}" for m in manifests})
+    return f"Tracking speed: `update` alone, decoding left out; {'; '.join(devices)}."
+
+
+def _speed_table(of):
+    """Speeds that `scs-siam bench ... --json` printed into bench-*.json of the profile's folder: a line each, after a head."""
+    lines = []
+    for record in map(read_json, sorted(of.folder.glob("bench-*.json"))):
+        if record["bench"] == "track":
+            values = ", ".join(f"{name} {value:.0f}" for name, value in record["milliseconds"].items())
+            text = f"tracking | {values} ms a frame; fast is {record['speedup']:.1f} times as fast as plain"
+        else:
+            values = ", ".join(f"{name} {value:.1f}" for name, value in record["pairs_per_second"].items())
+            text = f"training | {values} pairs/s; {record['precision']}"
+        place = f"{record['machine']['device']}, {record['threads']} threads"
+        lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
+    return ["", "| speed of | in | values | on |", "|---|---|---|---|", *lines] if lines else []
+
+
+def write_readme(path=None):
+    """Put `readme_block` of the reference profile between the markers of README.md."""
+    path = path or paper.root() / "README.md"
+    before, _, after = split_readme(path)
+    write_text(path, f"{before}{BEGIN}\n{readme_block(runs.profile('reference'))}\n{END}{after}")
+
+
+def ship(of, name="SCS-Siam"):
+    """Make the weights of a profile's run the ones that come with the package, with a model card of what they are and how they scored.
+
+    The rule is fixed before anything is scored: the last epoch of the first seed.
+    """
+    run = runs.Run(of, name, of.seeds[0])
+    made, line = read_json(run.folder / "manifest.json"), scores(of).query("row == @name").iloc[0]
+    shutil.copyfile(run.folder / "weights.safetensors", weights.SHIPPED)
+    training = made["training"]
+    write_json(weights.SHIPPED.with_suffix(".json"), {
+        "name": f"{name}, preset {of.preset}, width {of.width:g}", "sha256": sha256(weights.SHIPPED), "format": "safetensors, float16",
+        "chosen": "the last epoch of seed 0; nothing was picked on test data", "settings changed from the preset": of.training,
+        "training data": DATA, "pairs": training["pairs"], "seed": run.seed, "trained on": training["machine"],
+        "hours": round(training["seconds"] / 3600, 2), "store": training["store"], "tested on": f"{line.benchmark}, {line.targets} targets",
+        "auc": [round(value, 3) for value in (line.auc, line.auc_low, line.auc_high)],
+        "precision at 20 px": [round(value, 3) for value in (line.precision, line.precision_low, line.precision_high)],
+        "intervals": "95 %, bootstrap over sequences; one seed, so what the seed changes is not in them", "licence": "MIT"})
+
+
+def split_readme(path):
+    """README's text before the measured block, the block, and the text after it; BadInput unless both markers are there once, in order."""
+    text = path.read_text(encoding="utf-8")
+    match = re.fullmatch(f"(.*){BEGIN}\n(.*)\n{END}(.*)", text, re.DOTALL)
+    if not match or text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise BadInput(f"{path}: needs one line {BEGIN} and after it one line {END}")
+    return match.groups()
+
+
+if __name__ == "__main__":
+    write_readme()

@@ -1,0 +1,188 @@
+"""The command line does what it says; bad arguments end in one line on stderr and exit code 2."""
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from scs_siam import cli, clips, experiments, runs, synthetic
+from scs_siam.boxes import read_boxes
+from scs_siam.config import Config
+from scs_siam.files import write_image
+from scs_siam.model import SiameseNet
+from scs_siam.weights import save_weights
+
+BOX = "--box=40,30,20,16"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with good and bad things to name on the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    clip = synthetic.render(synthetic.Scene(seed=5, size=(128, 97), frames=6))
+    for number, frame in enumerate(clip.frames):
+        write_image(folder / "clip" / f"{number}.png", frame)
+    synthetic.write_test(folder / "otb", 2, 4, seed=0, size=(128, 96))
+    torch.manual_seed(0)
+    config = Config.preset(width=1 / 64)
+    save_weights(folder / "tiny.safetensors", SiameseNet(config.model), config)
+    (folder / "empty").mkdir()
+    (folder / "cut").mkdir()
+    (folder / "cut" / "0.png").write_bytes((folder / "clip" / "0.png").read_bytes()[:200])
+    for name in ("bad.mp4", "bad.safetensors"):
+        (folder / name).write_bytes(b"damaged " * 99)
+    return folder
+
+
+def call(place, monkeypatch, line):
+    """Run the command `line` in the folder `place`, where a project's data/ would then be, too."""
+    monkeypatch.chdir(place)
+    for module in (experiments, runs):
+        monkeypatch.setattr(module, "root", lambda: place)
+    cli.main(line.split())
+
+
+TRACK = f"track clip {BOX} --weights tiny.safetensors"
+TRAIN = "train --root otb --store store --out out"
+EVALUATE = "evaluate --weights tiny.safetensors --out out"
+
+
+@pytest.mark.parametrize("line, words", [
+    ("", "COMMAND"),
+    ("follow clip", "follow"),
+    ("track", "source, --box"),
+    ("track clip", "--box"),
+    (TRACK + " --fast", "--fast"),
+    ("track clip --box 1,2,3 --weights tiny.safetensors", "four numbers"),
+    ("track clip --box 1,2,x,4 --weights tiny.safetensors", "four numbers"),
+    ("track clip --box 1,2,nan,4 --weights tiny.safetensors", "not finite"),
+    ("track clip --box 1,2,0,4 --weights tiny.safetensors", "no area"),
+    ("track clip --box 900,30,20,16 --weights tiny.safetensors", "outside the 128 x 97 frame"),
+    (TRACK.replace("clip", "gone"), "gone: no such"),
+    (TRACK.replace("clip", "empty"), "empty: holds no image"),
+    (TRACK.replace("clip", "cut"), "0.png: is not a readable image"),
+    (TRACK.replace("clip", "bad.mp4"), "bad.mp4: is not a video"),
+    (TRACK.replace("tiny", "bad"), "bad.safetensors: is not a readable"),
+    (TRACK.replace("tiny", "gone"), "gone.safetensors: there is no such"),
+    (TRACK + " --output clip.gif", "as .mp4"),
+    (TRACK + " --output tiny.safetensors/clip.mp4", "cannot be written"),
+    (TRACK + " --boxes tiny.safetensors/boxes.txt", "cannot be written"),
+    (TRACK.replace("clip", "clip/0.png") + " --boxes clip/0.png", "0.png: is the source itself"),
+    (TRACK + " --device tpu", "tpu"),
+    (TRACK + " --precision half", "half"),
+    (TRAIN + " --root gone", "gone"),
+    (TRAIN + " --preset mine", "no preset 'mine'"),
+    (TRAIN + " --variant Siam", "no variant 'Siam'"),
+    (TRAIN + " --width 9", "outside"),
+    (TRAIN + " --width wide", "wide"),
+    (TRAIN + " --seed=-1", "--seed: '-1' is not a whole number from 0 up"),
+    (TRAIN + " --workers 0", "--workers: '0'"),
+    (TRAIN + " --set training.sigma", "NAME=VALUE"),
+    (TRAIN + " --set training.sigmas=0.5", "no setting 'training.sigmas'"),
+    (TRAIN + " --set training.sigma=2", "outside 0 to 1"),
+    (TRAIN + " --set training.pairs=many", "'many' is not a whole number"),
+    (EVALUATE, "--root"),
+    (EVALUATE + " --root gone", "gone: no such folder"),
+    (EVALUATE + " --root empty", "empty: holds no sequence"),
+    (EVALUATE + " --root otb --sequences Syn01,Syn09", "no sequence Syn09"),
+    (EVALUATE + " --root otb --layout vot", "vot"),
+    ("plan --profile laptop", "no profile 'laptop'"),
+    ("plan --rows Siam", "no row 'Siam'"),
+    ("plan --seeds 0,one", "--seeds: 'one' is not"),
+    ("plan --seeds=-1", "--seeds: '-1' is not"),
+    ("data --profile paper", "--train ROOT"),
+    ("reproduce --profile laptop", "no profile 'laptop'"),
+    ("reproduce --profile smoke --jobs 0", "--jobs: '0'"),
+    ("sweep 77", "77: there is no such notebook"),
+    ("sweep 77 sigma", "NAME=V1,V2"),
+    ("sweep 77 --seeds one", "--seeds: 'one'"),
+])
+def test_bad_arguments(place, monkeypatch, capsys, line, words):
+    before = sorted(place.rglob("*"))
+    with pytest.raises(SystemExit) as end:
+        call(place, monkeypatch, line)
+    out, err = capsys.readouterr()
+    assert end.value.code == 2 and out == ""
+    assert err.startswith("scs-siam") and err.endswith("\n") and err.count("\n") == 1
+    assert words in err
+    assert sorted(place.rglob("*")) == before  # nothing half-written
+
+
+@pytest.mark.parametrize("line", ["--help", "track --help", "train --help", "evaluate --help", "plan --help", "reproduce --help",
+                                  "data --help", "sweep --help", "bench --help"])
+def test_help(place, monkeypatch, capsys, line):
+    with pytest.raises(SystemExit) as end:
+        call(place, monkeypatch, line)
+    out, err = capsys.readouterr()
+    assert end.value.code == 0 and out.startswith(f"usage: scs-siam{line[:-7].rjust(len(line) - 6)}") and err == ""
+
+
+def test_track_writes_a_clip_and_its_boxes(place, monkeypatch, capsys):
+    call(place, monkeypatch, TRACK + " --output new/tracked.mp4 --boxes new/boxes.txt --precision exact")
+    boxes = read_boxes(place / "new" / "boxes.txt")
+    assert boxes.shape == (6, 4) and boxes[0].tolist() == [40, 30, 20, 16]
+    last = ",".join(f"{value:.1f}" for value in boxes[-1])
+    assert capsys.readouterr() == (f"6 frames; last box {last}\n", "")
+    with av.open(str(place / "new" / "tracked.mp4")) as video:
+        stream = video.streams.video[0]
+        shown = [frame.to_ndarray(format="rgb24") for frame in video.decode(stream)]
+    assert stream.codec_context.name == "h264" and len(shown) == 6 and shown[0].shape == (96, 128, 3)  # H.264 wants even sides
+    assert np.abs(shown[0][30, 40:60].astype(int) - clips.COLOUR).mean() < 60  # the upper side of the first box
+
+
+def test_a_damaged_frame_ends_the_track_with_the_boxes_so_far(place, monkeypatch, capsys, tmp_path):
+    for name in ("0.png", "1.png", "2.png"):
+        (tmp_path / name).write_bytes((place / "clip" / name).read_bytes()[:200 if name == "2.png" else None])
+    with pytest.raises(SystemExit) as end:
+        call(place, monkeypatch, f"track {tmp_path} {BOX} --weights tiny.safetensors --boxes {tmp_path}/boxes.txt")
+    assert end.value.code == 2 and re.fullmatch(r"scs-siam track: .*2\.png: .*\n", capsys.readouterr().err)
+    assert len(read_boxes(tmp_path / "boxes.txt")) == 2
+
+
+def test_evaluate_scores_and_resumes(place, monkeypatch, capsys, tmp_path):
+    line = f"evaluate --layout otb --root otb --weights tiny.safetensors --out {tmp_path}"
+    call(place, monkeypatch, line + " --sequences Syn02")
+    assert "1 targets" in capsys.readouterr().out
+    folder, = tmp_path.iterdir()
+    made = (folder / "Syn02.txt").stat().st_mtime_ns
+    call(place, monkeypatch, line)
+    printed = capsys.readouterr().out
+    assert re.fullmatch(rf"{folder.name}: 2 targets, AUC 0\.\d{{3}}, precision [01]\.\d{{3}}, [\d.]+ frames/s .*\n", printed)
+    assert sorted(path.name for path in folder.iterdir()) == ["Syn01.json", "Syn01.txt", "Syn02.json", "Syn02.txt", "scores.csv"]
+    assert (folder / "Syn02.txt").stat().st_mtime_ns == made  # not run again
+    truth = read_boxes(place / "otb" / "Syn01" / "groundtruth_rect.txt")
+    boxes = read_boxes(folder / "Syn01.txt")
+    assert boxes.shape == truth.shape == (4, 4)
+    np.testing.assert_allclose(boxes[0], truth[0], atol=1e-4)  # 1-based, the first is the given one
+
+
+def test_plan_lists_runs_and_writes_nothing(place, monkeypatch, capsys):
+    before = sorted(place.rglob("*"))
+    call(place, monkeypatch, "plan --profile mini --rows untrained,SCS-Siam --seeds 0,1")
+    *lines, total = capsys.readouterr().out.splitlines()
+    names = [f"{row}-seed{seed}" for seed in (0, 1) for row in ("untrained", "SCS-Siam")]
+    assert [line.split()[:2] for line in lines] == [[name, "missing"] for name in names]
+    assert total.startswith("profile mini: 4 runs")
+    assert sorted(place.rglob("*")) == before
+
+
+def test_data_writes_the_sets_of_a_profile(place, monkeypatch, capsys, tmp_path):
+    call(tmp_path, monkeypatch, "data --profile smoke")
+    train, test = capsys.readouterr().out.split()
+    smoke = tmp_path / "data" / "synthetic" / "smoke"
+    assert [train, test] == [str(smoke / "train"), str(smoke / "SynOTB")]
+    assert len(list(smoke.glob("train/*/groundtruth.txt"))) == 8 and len(list(smoke.glob("SynOTB/*/img"))) == 2
+
+
+def test_a_full_disk_is_named_and_leaves_no_clip(place, monkeypatch, capsys, tmp_path):
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("no device here that is always full")
+    (tmp_path / "clip.mp4").symlink_to(full)
+    with pytest.raises(SystemExit) as end:
+        call(place, monkeypatch, f"{TRACK} --output {tmp_path}/clip.mp4")
+    err = capsys.readouterr().err
+    assert end.value.code == 2 and err.startswith("scs-siam track: ") and "clip.mp4: cannot be written" in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

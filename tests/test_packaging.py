@@ -1,0 +1,54 @@
+"""pyproject.toml is the one place with version bounds; constraints.txt, environment.yml and CITATION.cff follow it."""
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import scs_siam
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def project():
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.fixture(scope="module")
+def pins():
+    """Name -> pinned version of each line of constraints.txt."""
+    lines = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
+    assert all([s.operator for s in line.specifier] == ["=="] for line in lines)
+    return {canonicalize_name(line.name): next(iter(line.specifier)).version for line in lines}
+
+
+def requirements(project):
+    return [Requirement(text) for text in sum(project["optional-dependencies"].values(), project["dependencies"])]
+
+
+def test_constraints_satisfy_the_bounds(project, pins):
+    assert canonicalize_name(project["name"]) not in pins
+    for wanted in requirements(project):
+        assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), wanted
+
+
+def test_constraints_suit_every_build_of_torch():
+    assert "+" not in (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
+def test_environment_agrees(project):
+    *conda, last = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    python, *others = [Requirement(text) for text in conda]
+    assert python.name == "python" and python.specifier == SpecifierSet(project["requires-python"])
+    assert [str(other) for other in others] == ["pip", "make"]  # no bounds of its own
+    assert last == {"pip": ["-c constraints.txt", "-e .[test]"]} and "test" in project["optional-dependencies"]
+
+
+def test_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == scs_siam.__version__
+    assert citation["references"][0]["doi"] == "10.3390/s20144021"

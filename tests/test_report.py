@@ -1,0 +1,100 @@
+"""What a report says of runs: means and intervals, costs, states of claims; README's block is what the runs give."""
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from scs_siam import paper, report, runs
+from scs_siam.files import BadInput
+
+ROWS = {"untrained": {0: [0.1, 0.3]}, "SCS-Siam": {0: [0.5, 0.7], 1: [0.7, 0.9]}}  # AUC by seed of two sequences of 11 and 31 frames
+
+
+@pytest.fixture
+def of(tmp_path, monkeypatch):
+    """A profile with two rows; "SCS-Siam" has two seeds, "untrained" one."""
+    monkeypatch.setattr(runs, "root", lambda: tmp_path)
+    made = runs.profile("smoke", seeds=(0, 1))
+    for row, seeds in ROWS.items():
+        for seed, values in seeds.items():
+            write(runs.Run(made, row, seed), values)
+    return made
+
+
+def write(run, values):
+    run.folder.mkdir(parents=True)
+    lines = [f"OTB,S{k},{frames},{auc},{auc},0,0,{fps},1," for k, (frames, auc, fps) in enumerate(zip((11, 31), values, (10, 60)))]
+    head = "benchmark,sequence,frames,auc,precision,success_rate,normalised_precision,fps,fps_with_decode,attributes"
+    (run.folder / "scores.csv").write_text("\n".join([head, *lines]) + "\n")
+    machine = {"device": "CPU 1", "cores": 2, "torch": "2.0", "python": "3.11", "kind": "cpu"}
+    training = {"machine": machine, "precision": "fp32", "seconds": 120, "pairs": 6000, "training_key": "t", "weights_sha256": "0" * 64}
+    (run.folder / "manifest.json").write_text(json.dumps({"config": run.config.to_dict(), "machine": machine, "training": training,
+                                                          "training_key": "t", "evaluation_key": "e", "evaluated": "2020-07-20"}))
+    (run.folder / "training.json").write_text(json.dumps(training))
+    log = "step,epoch,pairs,loss,learning_rate,seconds\n0,0,8,0.9,0.1,1\n1,0,16,0.7,0.1,1\n2,1,24,0.5,0.1,1\n"
+    (run.folder / "metrics.csv").write_text(log)
+
+
+def test_scores_of_runs(of):
+    table = report.scores(of).set_index("row")
+    assert list(table.index) == ["SCS-Siam", "untrained"]  # best first
+    assert table["auc"].tolist() == pytest.approx([0.7, 0.2])
+    assert table["seeds"].tolist() == [2, 1] and table["targets"].tolist() == [2, 2] and table["frames"].tolist() == [42, 42]
+    np.testing.assert_allclose(table.loc["untrained", ["auc_low", "auc_high"]].astype(float), [0.1, 0.3])
+    np.testing.assert_allclose(table["fps"], 40 / (10 / 10 + 30 / 60))  # frames over seconds, not the mean 35
+
+
+def test_costs_of_trainings(of):
+    table = report.costs(of)
+    assert table["run"].tolist() == ["SCS-Siam-seed0", "SCS-Siam-seed1"]  # untrained costs nothing
+    line = table.iloc[0]
+    assert (line["minutes"], line["pairs_per_second"], line["first_loss"], line["last_loss"]) == pytest.approx((2, 50, 0.8, 0.5))
+    assert line["device"] == "CPU 1, 2 cores, fp32"
+
+
+def test_claims_are_attempted_where_all_their_runs_are(of, monkeypatch):
+    claim = SimpleNamespace(id="X1", kind="order", metric="success", dataset="OTB", quote="", rows=("SCS-Siam",), over=("untrained",))
+    others = [SimpleNamespace(**{**vars(claim), "dataset": "UAV123"}), SimpleNamespace(**{**vars(claim), "over": ("TRACA",)})]
+    monkeypatch.setattr(paper, "claims", lambda: [claim, *others])
+    assert report.claims(of)["state"].tolist() == ["runs at hand", "not attempted", "not attempted"]
+    assert report.claims(runs.profile("mini"))["state"].unique().tolist() == ["not attempted"]  # no run at all
+
+
+def test_deviations_are_those_of_the_file():
+    table = report.deviations()
+    assert table["number"].tolist() == [f"D{k}" for k in range(1, len(table) + 1)] and len(table) >= 30
+    assert not (table == "").any(axis=None)
+
+
+def test_readme_holds_what_the_committed_runs_give():
+    block = report.split_readme(paper.root() / "README.md")[1]
+    assert block == report.readme_block(runs.profile("reference")), "python -m scs_siam.report writes it anew"
+
+
+def test_readme_block(of, tmp_path):
+    speed = {"variant": "SCS-Siam", "width": 1.0, "machine": {"device": "CPU 1"}, "threads": 2, "precision": "fp32", "speedup": 4.0,
+             "milliseconds": {"plain": 400.0, "fast": 100.0}, "pairs_per_second": {"store": 800.0, "step": 6.25}}
+    for what in ("track", "train"):
+        (of.folder / f"bench-{what}.json").write_text(json.dumps({**speed, "bench": what}))
+    block = report.readme_block(of)
+    assert "| SCS-Siam, measured | OTB | 2 | 0.700 (" in block and "| untrained, measured | OTB | 2 | 0.200 (0.100 to 0.300) |" in block
+    assert "0.618 | 0.827 | 73 (TITAN XP)" in block and "*printed in the paper*" in block  # Table 9
+    assert "6,000 training pairs in 2.0 minutes (50.0 pairs/s" in block
+    assert "| tracking | plain 400, fast 100 ms a frame; fast is 4.0 times as fast as plain | CPU 1, 2 threads |" in block
+    assert "| training | store 800.0, step 6.2 pairs/s; fp32 | CPU 1, 2 threads |" in block
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.write_readme(path)
+    assert path.read_text() == f"before\n{report.BEGIN}\nNo run of the profile `reference` is finished.\n{report.END}\nafter\n"
+    for text in ("no markers", f"{report.END}\n\n{report.BEGIN}\n", f"{report.BEGIN}\n\n{report.END}" * 2):
+        path.write_text(text)
+        with pytest.raises(BadInput, match="README.md: needs one line"):
+            report.write_readme(path)
+
+
+def test_provenance_names_code_machine_and_runs(of):
+    first, *lines = report.provenance(of).splitlines()
+    assert first.startswith("scs_siam ") and "torch" in first
+    assert [line.split(":")[0] for line in lines] == ["smoke/untrained-seed0", "smoke/SCS-Siam-seed0", "smoke/SCS-Siam-seed1"]
+    assert all("stale" in line for line in lines)
