@@ -47,6 +47,7 @@ def track(model, config, rounds=20, device="cpu"):
     times = {name: [] for name in forms}
     for frame in clip.frames[3:]:
         for name, tracker in forms.items():
+            machine.keep_freed_memory(name != "plain")
             start = time.perf_counter()
             tracker.update(frame)  # ends with a box on the CPU
             times[name].append(time.perf_counter() - start)

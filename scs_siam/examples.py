@@ -1,12 +1,9 @@
-"""What the notebooks look at: a few synthetic frames with the boxes of their targets, and the shipped network."""
+"""What the notebooks look at: a few synthetic frames with the boxes of their targets, as crops and as the network's input."""
 import numpy as np
 import torch
 
-from . import weights
 from .boxes import center
-from .config import Config
 from .crops import box_in_crop, context_side, crop, mean_colour
-from .model import SiameseNet
 from .soft_mask import apply_mask, blend
 from .synthetic import Scene, render
 
@@ -35,28 +32,3 @@ def box_in_pair(box, size=127):
 def batch(images):
     """Images (H, W, 3) as the network's input (B, 3, H, W) float32."""
     return torch.from_numpy(np.stack(images).astype(np.float32)).permute(0, 3, 1, 2).contiguous()
-
-
-def network(seed=0, width=0.5):
-    """A network to look into, (model, Config, "shipped" or "random"): the shipped one, or without it a random one of `seed` and `width`."""
-    if weights.SHIPPED.is_file():
-        return *weights.load_weights(weights.shipped()), "shipped"
-    config = Config.preset(width=width)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = SiameseNet(config.model)
-    return _settle(model, seed), config, "random"
-
-
-@torch.no_grad()
-def _settle(model, seed):
-    """Give the batch norms of an untrained network the means and variances of example crops, so that its features have a scale."""
-    images, masked = (batch(side) for side in zip(*(pair(frame, box, 0.9) for frame, box in zip(*frames(8, seed)))))
-    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    momentum = norms[0].momentum
-    for norm in norms:
-        norm.momentum = None  # plain mean over the batches seen
-    model.train().embed_template(images, masked)
-    for norm in norms:
-        norm.momentum = momentum
-    return model.eval()

@@ -18,14 +18,17 @@ def default_device():
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def keep_freed_memory():
-    """Let the C library keep large blocks that are freed: a new page costs more than the arithmetic on it (Linux with glibc only)."""
+def keep_freed_memory(keep=True):
+    """Let the C library keep large blocks that are freed: a new page costs more than the arithmetic on it (Linux with glibc only).
+
+    `keep=False` goes back to what the library does by itself.
+    """
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL("libc.so.6")
     trim_threshold, mmap_max = -1, -4  # names of malloc.h
-    libc.mallopt(mmap_max, 0)
-    libc.mallopt(trim_threshold, 2**31 - 1)
+    libc.mallopt(mmap_max, 0 if keep else 65536)
+    libc.mallopt(trim_threshold, 2**31 - 1 if keep else 128 * 1024)
 
 
 def _processor():

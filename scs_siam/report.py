@@ -44,10 +44,14 @@ def costs(of):
         if run.row.trained and (run.folder / "training.json").is_file():
             record, log = read_json(run.folder / "training.json"), read_metrics(run.folder)
             first, last = (log["loss"][log["epoch"] == log["epoch"][place]].mean() for place in (0, -1))
-            device = f"{record['machine']['device']}, {record['machine']['cores']} cores, {record['precision']}"
+            device = f"{record['machine']['device']}, {_cores(record['machine'])}, {record['precision']}"
             speed = record["pairs"] / record["seconds"]
             table.append((run.id, record["pairs"], record["seconds"] / 60, speed, first, last, device))
     return pandas.DataFrame(table, columns=["run", "pairs", "minutes", "pairs_per_second", "first_loss", "last_loss", "device"])
+
+
+def _cores(machine):
+    return f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
 
 
 def claims(of):
@@ -124,7 +128,7 @@ def _training_text(of):
 
 def _evaluation_text(of):
     manifests = [read_json(run.folder / "manifest.json") for run in runs.runs(of) if (run.folder / "manifest.json").is_file()]
-    devices = sorted({f"{m['machine']['device']}, {m['machine']['cores']} cores, torch {m['machine']['torch']}" for m in manifests})
+    devices = sorted({f"{m['machine']['device']}, {_cores(m['machine'])}, torch {m['machine']['torch']}" for m in manifests})
     return f"Tracking speed: `update` alone, decoding left out; {'; '.join(devices)}."
 
 

@@ -44,7 +44,7 @@ def beside_search(searches, responses, titles):
 
 
 @styled
-def tracked_strip(frames, found, truth, titles, columns=3, width=4.2):
+def tracked_strip(frames, found, truth, titles, columns=3, width=3.6):
     """Frames (H, W, 3) in full rows, a title each, with the tracked box and the true box (x, y, w, h)."""
     rows = -(-len(frames) // columns)
     figure = chart(rows * (width / columns * frames[0].shape[0] / frames[0].shape[1] + 0.2) + 0.2, width, photographs=True)

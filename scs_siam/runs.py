@@ -55,10 +55,13 @@ class Profile:
 
 PROFILES = {
     "smoke": Profile("smoke", ("untrained", "SCS-Siam"), width=0.0625, train=(8, 6), tests={"SynOTB": (2, 12)},
-                     training={"training.pairs": 64, "training.epochs": 2, "training.batch": 8, "training.balanced": True}),
+                     training={"model.response_scale": 1e-3 / 0.0625, "training.pairs": 64, "training.epochs": 2, "training.batch": 8,
+                               "training.balanced": True}),
     "mini": Profile("mini", ("untrained", "SiameseFC", "Extended-SiamFC", "SSA-Siam", "SCA-Siam", "SCS-Siam"), width=0.125,
                     train=(120, 12), tests={"SynOTB": (16, 60)},
-                    training={"training.pairs": 3200, "training.epochs": 10, "training.batch": 16, "training.balanced": True}),
+                    # D10: a correlation over an eighth of the channels is an eighth as large
+                    training={"model.response_scale": 1e-3 / 0.125, "training.pairs": 3200, "training.epochs": 10,
+                              "training.batch": 16, "training.balanced": True}),
     "reference": Profile("reference", ("untrained", "SCS-Siam"), width=0.5,
                          training={"training.pairs": 32_000, "training.epochs": 25, "training.batch": 16,
                                    "training.sequence_weight": 1.0, "training.balanced": True}),

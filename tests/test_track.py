@@ -22,9 +22,9 @@ def settings(preset="paper", **changes):
 class Told(torch.nn.Module):
     """A model that answers a Gaussian around `peak` (x, y in cells of the upsampled response), as high as `gains` says in each scale."""
 
-    def __init__(self, peak=(135.5, 135.5), gains=(1, 2, 1)):
+    def __init__(self, peak=(135.5, 135.5), gains=(1, 2, 1), offset=0.0):
         super().__init__()
-        self.peak, self.gains, self.seen = peak, gains, []
+        self.peak, self.gains, self.offset, self.seen = peak, gains, offset, []
 
     def embed_template(self, image, masked=None):
         self.seen.append((image, masked))
@@ -35,7 +35,7 @@ class Told(torch.nn.Module):
     def respond(self, template, search):
         line = 16 * torch.arange(17.0) + 7.5  # upsampled positions of the cells' centres
         x, y = (torch.exp(-((line - place) / 40) ** 2) for place in self.peak)
-        return torch.tensor(self.gains)[:, None, None, None] * y[:, None] * x[None, :]
+        return torch.tensor(self.gains)[:, None, None, None] * y[:, None] * x[None, :] + self.offset
 
 
 class Oracle(torch.nn.Module):
@@ -95,6 +95,15 @@ def test_penalty_and_window(texture):
     assert near[0] > near[1] > 0 and near[2] == pytest.approx(0, abs=0.2)
 
 
+def test_an_offset_of_the_response_does_not_move_the_box(texture):
+    found = []
+    for offset in (0.0, 4.0, -4.0):  # b of Eq. 4
+        ours = tracker(Told((200, 120), gains=(2,), offset=offset), scales=1)
+        ours.init(texture(200, 200), (90, 90, 30, 30))
+        found.append(ours.update(texture(200, 200)))
+    np.testing.assert_allclose(found, found[:1] * 3, atol=1e-9)
+
+
 @pytest.mark.parametrize("best, limit", [(2, 5.0), (0, 0.2)])
 def test_the_size_stays_within_its_limits(texture, best, limit):
     frame = texture(120, 160)
@@ -138,9 +147,10 @@ def test_an_oracle_follows_a_target_that_changes_size(texture, growth):
     assert abs(np.log(boxes[-1, 2] / truth[0, 2])) > 0.5 * abs(np.log(truth[-1, 2] / truth[0, 2]))
 
 
-@pytest.mark.parametrize("box", [(100, 80, 20, 20), (2, 3, 30, 40), (-10, 90, 40, 60), (150, 110, 60, 50)])
+@pytest.mark.parametrize("box", [(110, 80, 20, 20), (5, 80, 20, 20), (110, 3, 20, 20), (215, 80, 20, 20), (110, 158, 20, 20),
+                                 (-10, 90, 40, 60)])
 def test_search_crops_continue_the_frame_with_its_mean(texture, box):
-    frame, ours = texture(160, 200), tracker(Told())
+    frame, ours = texture(180, 240), tracker(Told())  # in the middle, over one border each, over several
     ours.init(frame, box)
     middle, side = center(box), ours._side()
     ours.update(frame)
