@@ -48,10 +48,12 @@ data: $(STAMP) ## write the synthetic benchmark (PROFILE=mini)
 reproduce: $(STAMP) ## train, track and score all that is not up to date, then tables and figures (PROFILE=mini)
 	@$(BIN)/scs-siam reproduce --profile $(PROFILE)
 
-# One pytest session, so one closing line for all: every notebook with profile=smoke (one after another on the first worker, judged by its
-# asserts), the tests, and the stored notebooks cell by cell against what they print now. One thread each, as `notebooks` has it.
+# The smoke runs come first, since two notebooks must not make them at once. Then one pytest session, so one closing line for all: every
+# notebook with profile=smoke (one after another on the first worker, judged by its asserts), the tests, and the stored notebooks cell by
+# cell against what they print now. One thread each, as `notebooks` has it.
 test: $(STAMP) ## ruff, the tests, the stored notebooks (strict nbval) and every notebook with profile=smoke
 	@$(BIN)/python -m ruff check --quiet
+	@OMP_NUM_THREADS=1 $(BIN)/scs-siam reproduce --profile smoke --no-notebooks --jobs 1
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 		--nbval --nbval-current-env --nbval-cell-timeout=180 $(TESTS) $(NOTEBOOKS)
 
@@ -65,7 +67,8 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --notebook-dir=.
 
 bench: $(STAMP) ## measure speed: crop store, training, tracking
-	@$(BIN)/scs-siam bench
+	@$(BIN)/scs-siam bench track
+	@$(BIN)/scs-siam bench train
 
 clean: ## remove what builds and tests left; never data/, figures/ or .venv
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

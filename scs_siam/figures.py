@@ -116,7 +116,7 @@ def training_curve(metrics):
     means = [loss[metrics["epoch"] == epoch].mean() for epoch in epochs]
     top.plot(pairs, loss, color=ROLES["none"].colour, linewidth=0.5, alpha=0.6, label="a step")
     top.plot(ends, means, color=ROLES["ours"].colour, marker="o", markersize=3, label="mean of an epoch")
-    top.set(ylabel="loss (Eq. 7)", ylim=(0, None))
+    top.set(ylabel="loss (Eq. 7)", ylim=(0, 1.2 * max(np.quantile(loss, 0.99), *means)))  # the first steps may leave the picture
     top.legend()
     bottom.step(pairs, metrics["learning_rate"], where="post", color=ROLES["ours"].colour)
     bottom.set(xlabel="training pairs seen", ylabel="rate", yscale="log")
