@@ -21,14 +21,15 @@ def default_device():
 def keep_freed_memory(keep=True):
     """Let the C library keep large blocks that are freed: a new page costs more than the arithmetic on it (Linux with glibc only).
 
-    `keep=False` goes back to what the library does by itself.
+    `keep=False` goes back to where the library's own thresholds settle in a process that frees large blocks.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     libc = ctypes.CDLL("libc.so.6")
-    trim_threshold, mmap_max = -1, -4  # names of malloc.h
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4  # names of malloc.h
     libc.mallopt(mmap_max, 0 if keep else 65536)
-    libc.mallopt(trim_threshold, 2**31 - 1 if keep else 128 * 1024)
+    libc.mallopt(mmap_threshold, 32 * 2**20)
+    libc.mallopt(trim_threshold, 2**31 - 1 if keep else 64 * 2**20)
 
 
 def _processor():
