@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -127,7 +128,7 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
     todo = [run for run in runs(of) if run.state() != "current"]
     waves = [[run for run in todo if not run.row.weights_of], [run for run in todo if run.row.weights_of]]
     for wave in waves:
-        with ProcessPoolExecutor(jobs, initializer=_one_thread, initargs=(jobs,)) as pool:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread, (jobs,)) as pool:  # a fork would inherit held locks
             pending = {pool.submit(_work, run, train, tests, device) for run in wave}
             while pending:
                 done, pending = wait(pending, timeout=1)
@@ -180,7 +181,7 @@ def confirm(run, store, steps=3):
 def plan(of):
     """What `reproduce` would do: [(run id, state, seconds or None)] and the seconds of all that is not current.
 
-    Seconds are those of one core, from the multiplications a second that finished trainings on a CPU have reached; None without any.
+    Seconds are those of one core, from the finished training on a CPU that is nearest in size; None without any.
     """
     lines = [(run.id, run.state(), _estimate(run)) for run in runs(of)]
     waiting = [seconds for _, state, seconds in lines if state != "current"]
@@ -191,13 +192,14 @@ def _estimate(run):
     """Seconds of a run's training; what another row trains for it costs nothing."""
     if run.row.weights_of or not run.row.trained:
         return 0.0
-    speeds = []
-    for path in (root() / "data" / "results").glob("*/*/training.json"):
-        record = read_json(path)
-        if record["machine"]["kind"] == "cpu" and record["seconds"]:
-            speeds.append(record["pairs"] * record["multiplications_a_pair"] / record["seconds"])
-    work = run.config.training.pairs * 3 * multiplications(run.config)
-    return work / float(np.median(speeds)) if speeds else None
+    work = 3 * multiplications(run.config)
+    records = [read_json(path) for path in (root() / "data" / "results").glob("*/*/training.json")]
+    records = [record for record in records if record["machine"]["kind"] == "cpu" and record["seconds"]]
+    if not records:
+        return None
+    nearest = min(records, key=lambda record: abs(np.log(record["multiplications_a_pair"] / work)))  # a narrow network is less efficient
+    speed = nearest["pairs"] * nearest["multiplications_a_pair"] / nearest["seconds"]
+    return run.config.training.pairs * work / speed
 
 
 def results(of):

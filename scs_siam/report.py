@@ -2,6 +2,7 @@
 
 `python -m scs_siam.report` rewrites that block from the runs of the reference profile.
 """
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +13,16 @@ from .train import read_metrics
 
 DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frames: 88 short tracks of video, the rest single images with a "
         "box (public detection, segmentation and tracking sets). It is not GOT-10k, on which the paper trained.")
+FLOORS = {
+    "base": "files boxes config paper machine",
+    "images and scores": "soft_mask crops frames clips metrics sprites synthetic sequences layouts",
+    "network": "attention model layers weights",
+    "pairs and tracking": "store pairs track",
+    "training and evaluation": "train benchmarks supervision vot bench",
+    "runs": "runs experiments report",
+    "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables",
+    "front doors": "notebooks sweeps commands cli",
+}
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 
 
@@ -52,6 +63,34 @@ def costs(of):
 
 def _cores(machine):
     return f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
+
+
+def times(of):
+    """What the finished runs of a profile took, as a DataFrame (row, seed): training pairs, minutes of training and of tracking, device."""
+    import pandas
+
+    found, table = experiments.results(of), {}
+    tracking = (found["frames"] / found["fps_with_decode"]).groupby([found["row"], found["seed"]]).sum() / 60
+    for run in runs.runs(of):
+        if (run.folder / "manifest.json").is_file():
+            made = read_json(run.folder / "manifest.json")
+            training = made["training"] if not run.row.weights_of else {"pairs": 0, "seconds": 0.0}
+            table[run.name, run.seed] = {"training pairs": training["pairs"], "training (min)": training["seconds"] / 60,
+                                         "tracking (min)": tracking[run.name, run.seed],
+                                         "device": f"{made['machine']['device']}, {_cores(made['machine'])}"}
+    return pandas.DataFrame.from_dict(table, orient="index").rename_axis(["row", "seed"])
+
+
+def modules():
+    """The package as a DataFrame (floor, module): the first line of each module; it imports from its own floor and those above."""
+    import pandas
+
+    rows = []
+    for floor, names in FLOORS.items():
+        for name in names.split():
+            text = ast.get_docstring(ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")))
+            rows.append((floor, name, text.splitlines()[0]))
+    return pandas.DataFrame(rows, columns=["floor", "module", "what it holds"]).set_index(["floor", "module"])
 
 
 def claims(of):

@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -126,7 +127,7 @@ class CropStore:
         _check_space(root, sum(len(video.frames) for job in jobs for video in job[2]))
         write_json(root / "claim.json", {"fingerprint": fingerprint})
         if workers > 1:
-            with ProcessPoolExecutor(workers) as pool:
+            with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
                 for done, _ in enumerate(pool.map(_build_shard, jobs), 1):
                     _report(on_shard, done, len(jobs))
         else:

@@ -1,4 +1,5 @@
 """What a report says of runs: means and intervals, costs, states of claims; README's block is what the runs give."""
+import ast
 import json
 from types import SimpleNamespace
 
@@ -51,6 +52,25 @@ def test_costs_of_trainings(of):
     line = table.iloc[0]
     assert (line["minutes"], line["pairs_per_second"], line["first_loss"], line["last_loss"]) == pytest.approx((2, 50, 0.8, 0.5))
     assert line["device"] == "CPU 1, 2 cores, fp32"
+
+
+def test_times_of_runs(of):
+    table = report.times(of)
+    assert table.index.tolist() == [("untrained", 0), ("SCS-Siam", 0), ("SCS-Siam", 1)]
+    assert table["training (min)"].tolist() == [2, 2, 2] and table["tracking (min)"].tolist() == pytest.approx([42 / 60] * 3)
+    assert set(table["device"]) == {"CPU 1, 2 cores"}
+
+
+def test_the_map_holds_every_module_and_imports_go_one_way():
+    package = paper.root() / "scs_siam"
+    floors = {name: number for number, names in enumerate(report.FLOORS.values()) for name in names.split()}
+    assert sorted(floors) == sorted(path.stem for path in package.glob("*.py") if not path.stem.startswith("__"))
+    assert report.modules()["what it holds"].str.endswith(".").all()
+    for name, floor in floors.items():
+        tree = ast.parse((package / f"{name}.py").read_text())
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
+        used = [part for node in nodes for part in ([node.module] if node.module else [alias.name for alias in node.names])]
+        assert [part for part in used if floors.get(part, 0) > floor] == [], name
 
 
 def test_claims_are_attempted_where_all_their_runs_are(of, monkeypatch):
