@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3.1
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 TORCH_INDEX ?=
 PROFILE ?= mini
-NOTEBOOK ?= 06
+NOTEBOOK ?= 02
 SIGMA ?= 0 0.3 0.5 0.7 0.9 1
 SEEDS ?= 0
 JOBS ?= 2
