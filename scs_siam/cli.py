@@ -64,7 +64,7 @@ def parser():
     made.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
     made = command("evaluate", commands.evaluate, "One-pass evaluation on a benchmark; finished sequences are not run again.")
-    made.add_argument("--layout", choices=["otb"], default="otb")
+    made.add_argument("--layout", choices=["otb", "tc128", "uav123"], default="otb", help="how the benchmark's folders are laid out")
     made.add_argument("--root", required=True, type=Path, metavar="DIR")
     made.add_argument("--sequences", metavar="A,B", help="only these")
     made.add_argument("--out", required=True, type=Path, metavar="DIR", help="raw boxes, 1-based x,y,w,h, and scores.csv")

@@ -89,16 +89,16 @@ def _setting(text):
 
 def evaluate(args):
     """One-pass evaluation of a weights file on a benchmark."""
-    from . import benchmarks
+    from . import benchmarks, layouts
     from .experiments import write_scores
     from .files import sha256
     from .runs import evaluation_key
     from .weights import shipped
 
     weights = args.weights or shipped()
-    sequences = benchmarks.read_otb(args.root, args.sequences.split(",") if args.sequences else None)
+    sequences = layouts.READERS[args.layout](args.root, args.sequences.split(",") if args.sequences else None)
     tracker, config = _tracker(args)
-    key = evaluation_key(config, sha256(weights))
+    key = evaluation_key(config, sha256(weights)) + ("-exact" if args.precision == "exact" else "")
     rows = benchmarks.evaluate(tracker, sequences, args.out, key, _progress(sequences))
     write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.resolve().name, **row} for row in rows])
     total = benchmarks.summarise(rows)
