@@ -1,6 +1,7 @@
 """What each command of scs-siam does with its parsed arguments. Heavy modules are imported where they are used, so that --help is quick."""
 import json
 import sys
+import time
 from pathlib import Path
 
 from .config import Config
@@ -157,14 +158,19 @@ def data(args):
 
 def reproduce(args):
     """Bring the runs of a profile up to date, then run its notebooks."""
-    from . import experiments
+    from . import experiments, machine
+    from .files import write_json
+    from .runs import runs
 
-    of, bar = _profile(args), _Bar()
+    of, bar, started = _profile(args), _Bar(), time.perf_counter()
+    todo = sum(run.state() != "current" for run in runs(of))
     experiments.reproduce(of, args.jobs, _device(args.device), bar.show)
     bar.close()
     if not args.no_notebooks:
         from .notebooks import run_all
         run_all(of.name)
+        write_json(of.folder / "reproduce.json", {"profile": of.name, "runs": todo, "minutes": (time.perf_counter() - started) / 60,
+                                                  "machine": machine.describe()})
 
 
 class _Bar:
