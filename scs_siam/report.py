@@ -184,7 +184,7 @@ def _speed_table(of):
         place = f"{record['machine']['device']}, {record['threads']} threads"
         lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
     for record in map(read_json, sorted(of.folder.glob("reproduce-*.json"))):
-        text = f"`make reproduce` | {record['runs']} runs, figures, tables and all notebooks in {record['minutes']:.1f} minutes, set-up excluded"
+        text = f"`make reproduce` | {record['runs']} runs and all notebooks in {record['minutes']:.1f} minutes, set-up excluded"
         lines.append(f"| profile {record['profile']} | {text} | {record['machine']['device']}, {record['machine']['cores']} cores |")
     return ["", "| speed of | in | values | on |", "|---|---|---|---|", *lines] if lines else []
 
