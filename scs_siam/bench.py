@@ -72,7 +72,7 @@ def _parts(tracker, clip, rounds=10):
     crops = tracker._tensor(tracker.crops)
     with torch.inference_mode():
         fused = tracker.model.fuse(crops)
-        features = tracker.model.psi(fused)
+        features = tracker.model.psi(fused).float()
         response = tracker.model.respond(tracker.template, features)[:, 0].float().cpu().numpy()
         steps = {"crop": lambda: tracker._cut(clip.frames[5]), "first block": lambda: tracker.model.fuse(crops),
                  "body": lambda: tracker.model.psi(fused), "correlation": lambda: tracker.model.respond(tracker.template, features),

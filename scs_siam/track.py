@@ -45,7 +45,7 @@ class Tracker:
         masked = None
         if self.config.sigma < 1:
             masked = self._tensor(self._masked(template, side, size, frame.shape)[None])
-        self.template = self.model.embed_template(self._tensor(template[None]), masked)
+        self.template = self.model.embed_template(self._tensor(template[None]), masked).float()
 
     @torch.inference_mode()
     def update(self, frame):
@@ -88,7 +88,7 @@ class Tracker:
             size = self.config.search_size
             masked = self._tensor(np.stack([self._masked(pixels, side, size, frame.shape) for pixels, side in zip(self.crops, sides)]))
         features = self._embed_search(self._tensor(self.crops), masked)
-        response = self.model.respond(self.template, features)
+        response = self.model.respond(self.template, features.float())  # in bfloat16 neighbouring cells and scales would often tie
         return response[:, 0].float().cpu().numpy()
 
     def _cut(self, frame):
