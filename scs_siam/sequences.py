@@ -15,8 +15,7 @@ import numpy as np
 from .boxes import check_box, from_one_based, read_boxes
 from .files import BadInput, digest, read_json
 from .frames import image_files
-
-ATTRIBUTES = ("IV", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OPR", "OV", "BC", "LR")
+from .synthetic import ATTRIBUTES
 
 
 @dataclass(frozen=True, eq=False)
