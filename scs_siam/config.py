@@ -132,35 +132,27 @@ VARIANTS = {
     "SSA-Transform": {"model.attention": ("spatial",), "model.spatial_parts": ("transform",)},
 }
 
-PRESETS = {
-    "paper": {},
-    "released": {
-        "model.shared_block": False,  # D1
-        "model.plain_conv2": True,  # D3
-        "model.bn_eps": 1e-6,  # D4
-        "model.bn_momentum": 0.05,  # D4
-        "model.channel_fusion": "sum_then_sigmoid",  # D5
-        "model.context_product": "matrix",  # D7
-        "model.offset": False,  # D10
-        "training.weight_decay": 5e-4,  # D11
-        "training.balanced": True,  # D14
-        "training.mask_centre": "template",  # D15
-        "training.aligned": False,  # D16
-        "training.mask_padding": "masked_mean",  # D17
-        "training.search_size": 239,  # D18, D28
-        "training.max_shift": (4.0, 4.0),  # D18
-        "training.label_follows": False,  # D29
-        "training.flip": 0.0,  # D18
-        "training.colour": 0.0,  # D18
-        "training.grey": 0.0,  # D18
-        "training.blur": 0.0,  # D18
-        "training.early_decay": True,  # D25
-        "training.mask_clip": False,  # D27
-        "tracking.scale_at": 135,  # D30
-        "tracking.centre_cell": 136.0,  # D26
-        "tracking.size_limits": (0.0, float("inf")),  # D26
-    },
+RELEASED = {  # what the released code does otherwise, by the number of its line in DEVIATIONS.md
+    "D1": {"model.shared_block": False},
+    "D3": {"model.plain_conv2": True},
+    "D4": {"model.bn_eps": 1e-6, "model.bn_momentum": 0.05},
+    "D5": {"model.channel_fusion": "sum_then_sigmoid"},
+    "D7": {"model.context_product": "matrix"},
+    "D10": {"model.offset": False},
+    "D11": {"training.weight_decay": 5e-4},
+    "D14": {"training.balanced": True},
+    "D15": {"training.mask_centre": "template"},
+    "D16": {"training.aligned": False},
+    "D17": {"training.mask_padding": "masked_mean"},
+    "D18": {"training.max_shift": (4.0, 4.0), "training.flip": 0.0, "training.colour": 0.0, "training.grey": 0.0, "training.blur": 0.0},
+    "D25": {"training.early_decay": True},
+    "D26": {"tracking.centre_cell": 136.0, "tracking.size_limits": (0.0, float("inf"))},
+    "D27": {"training.mask_clip": False},
+    "D28": {"training.search_size": 239},
+    "D29": {"training.label_follows": False},
+    "D30": {"tracking.scale_at": 135},
 }
+PRESETS = {"paper": {}, "released": {name: value for switches in RELEASED.values() for name, value in switches.items()}}
 
 CHOICES = {
     "backbone": ("table1", "alexnet"),

@@ -8,7 +8,7 @@ import ast
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .config import VARIANTS, Config
+from .config import RELEASED, Config
 from .files import BadInput, digest, read_json
 from .paper import root
 
@@ -24,14 +24,31 @@ class Row:
     changes: dict = field(default_factory=dict)
     weights_of: str = ""  # the row whose training it shares
     trained: bool = True
+    preset: str = ""  # instead of the profile's
+    data: str = "train"  # the training set of the profile: train | vid
 
 
-ROWS = {
-    **{name: Row(name) for name in VARIANTS},
-    **{f"SCS-Siam@{sigma}": Row("SCS-Siam", {"training.sigma": sigma}) for sigma in (0.0, 0.3, 0.5, 0.7, 1.0)},  # Table 8
-    "SCS-Siam@0.9-test": Row("SCS-Siam", {"tracking.sigma": 0.9}, weights_of="SCS-Siam"),  # Table 8, last row
-    "untrained": Row("SCS-Siam", trained=False),
+def _deviation(number, **row):
+    """SCS-Siam with one choice made as the released code makes it."""
+    return Row("SCS-Siam", RELEASED[number], **row)
+
+
+TABLE9 = {"SCS-Siam": Row("SCS-Siam"), "Extended-SiamFC": Row("Extended-SiamFC"), "SSA-Siam": Row("SSA-Siam"), "SCA-Siam": Row("SCA-Siam"),
+          "SiameseFC*": Row("SiameseFC"), "SiameseFC": Row("SiameseFC", data="vid"), "SSC-Siam": Row("SSC-Siam"),
+          "B-SCS-Siam": Row("B-SCS-Siam")}
+TABLE8 = {**{f"SCS-Siam@{sigma}": Row("SCS-Siam", {"training.sigma": sigma}) for sigma in (0.0, 0.3, 0.5, 0.7, 1.0)},
+          "SCS-Siam@0.9-test": Row("SCS-Siam", {"tracking.sigma": 0.9}, weights_of="SCS-Siam")}
+TABLE10 = {name: Row(name) for name in ("SCA-GMP", "SCA-GAP", "SSA-Context", "SSA-Transform")}
+MASKS = {"SCS-Siam+template-mask": Row("SCS-Siam", {"training.mask_search": False}),  # study: where the mask is put in training
+         "SCS-Siam+misplaced-mask": Row("SCS-Siam", {**RELEASED["D15"], **RELEASED["D16"]})}
+DEVIATIONS = {  # study: the paper or the released code; D14 turns round what every profile but `paper` sets
+    "SCS-Siam+released": Row("SCS-Siam", preset="released"), "SSA-Siam+released": Row("SSA-Siam", preset="released"),
+    **{f"SCS-Siam+{number}": _deviation(number) for number in ("D1", "D3", "D5", "D7", "D10", "D11")},
+    "SCS-Siam+D14": Row("SCS-Siam", {"training.balanced": False}),
+    **{f"SCS-Siam+{number}": _deviation(number) for number in ("D16", "D18", "D28")},
+    **{f"SCS-Siam+{number}": _deviation(number, weights_of="SCS-Siam") for number in ("D26", "D30")},
 }
+ROWS = {"untrained": Row("SCS-Siam", trained=False), **TABLE9, **TABLE8, **TABLE10, **MASKS, **DEVIATIONS}
 
 
 @dataclass(frozen=True)
@@ -53,18 +70,22 @@ class Profile:
         return root() / "data" / "results" / self.name
 
 
+def _narrow(width, pairs, epochs, batch, **more):
+    """The training of a narrow network: few pairs, balanced; a correlation over fewer channels is smaller by as much (D10, D14)."""
+    return {"model.response_scale": 1e-3 / width, "training.pairs": pairs, "training.epochs": epochs, "training.batch": batch,
+            "training.balanced": True, **more}
+
+
 PROFILES = {
     "smoke": Profile("smoke", ("untrained", "SCS-Siam"), width=0.0625, train=(8, 6), tests={"SynOTB": (2, 12)},
-                     training={"model.response_scale": 1e-3 / 0.0625, "training.pairs": 64, "training.epochs": 2, "training.batch": 8,
-                               "training.balanced": True}),
-    "mini": Profile("mini", ("untrained", "SiameseFC", "Extended-SiamFC", "SSA-Siam", "SCA-Siam", "SCS-Siam"), width=0.125,
-                    train=(120, 12), tests={"SynOTB": (16, 60)},
-                    # D10: a correlation over an eighth of the channels is an eighth as large
-                    training={"model.response_scale": 1e-3 / 0.125, "training.pairs": 3200, "training.epochs": 10,
-                              "training.batch": 16, "training.balanced": True}),
+                     training=_narrow(0.0625, 64, 2, 8)),
+    "mini": Profile("mini", ("untrained", "SiameseFC*", "Extended-SiamFC", "SSA-Siam", "SCA-Siam", "SCS-Siam"), width=0.125,
+                    train=(120, 12), tests={"SynOTB": (16, 60)}, training=_narrow(0.125, 3200, 10, 16)),
     "reference": Profile("reference", ("untrained", "SCS-Siam"), width=0.5,
                          training={"training.pairs": 32_000, "training.epochs": 25, "training.batch": 16,
                                    "training.sequence_weight": 1.0, "training.balanced": True}),
+    "quarter": Profile("quarter", tuple(ROWS), seeds=(0, 1, 2), width=0.25,
+                       training=_narrow(0.25, 8000, 20, 16, **{"training.sequence_weight": 1.0})),
     "paper": Profile("paper", tuple(ROWS), seeds=(0, 1, 2)),
 }
 
@@ -80,7 +101,7 @@ class Run:
     @property
     def id(self):
         """Name of the run's folder."""
-        return f"{self.name}-seed{self.seed}"
+        return f"{self.name.replace('*', '-star')}-seed{self.seed}"
 
     @property
     def folder(self):
@@ -95,7 +116,7 @@ class Run:
     @property
     def config(self):
         """The configuration that the run's row, preset and profile make together."""
-        config = Config.preset(self.profile.preset, self.row.variant, self.profile.width)
+        config = Config.preset(self.row.preset or self.profile.preset, self.row.variant, self.profile.width)
         return config.replace(**{**self.profile.training, **self.row.changes})
 
     @property

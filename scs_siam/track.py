@@ -27,6 +27,7 @@ class Tracker:
         fast = precision == "fast"
         self.dtype = torch.bfloat16 if fast and default_precision(device) == "bf16" else torch.float32
         model = folded(model) if fast else deepcopy(model).eval()
+        model.b = None  # b moves every cell alike, so no peak; the factor on the outer scales must not see it (D10, D21)
         self.model = model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.scales = config.scale_step ** (np.arange(config.scales) - (config.scales - 1) / 2)
         self.penalty = np.where(np.arange(config.scales) == config.scales // 2, 1.0, config.scale_penalty)[:, None, None]  # D21

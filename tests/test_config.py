@@ -1,13 +1,10 @@
 """The configuration refuses what it does not know, and every switch of the released code is a real one."""
 import dataclasses
 import json
-import re
-from pathlib import Path
 
 import pytest
 
-from scs_siam import config as module
-from scs_siam.config import PRESETS, RANGES, VARIANTS, Config
+from scs_siam.config import PRESETS, RANGES, RELEASED, VARIANTS, Config
 from scs_siam.files import digest
 
 
@@ -70,7 +67,8 @@ def test_variants_differ_and_every_number_has_a_range():
         assert isinstance(first, (bool, str)) or name.split(".")[1] in RANGES, name
 
 
-def test_every_deviation_of_the_presets_is_numbered():
-    lines = Path(module.__file__).read_text(encoding="utf-8").splitlines()
-    switches = [line for line in lines if re.match(r' +"(model|training|tracking)\.\w+": .*,  # ', line)]
-    assert len(switches) == len(PRESETS["released"]) and all(re.search(r"# (D\d+(, )?)+$", line) for line in switches)
+def test_the_released_preset_is_its_numbered_deviations_and_each_changes_something():
+    released, paper = (Config.preset(name) for name in ("released", "paper"))
+    assert paper.replace(**{name: value for switches in RELEASED.values() for name, value in switches.items()}) == released
+    assert all(paper.replace(**switches) != paper for switches in RELEASED.values())
+    assert sum(map(len, RELEASED.values())) == len(PRESETS["released"]), "no switch stands under two numbers"

@@ -235,7 +235,18 @@ def test_wrong_use_is_refused(texture, refused):
     refused(lambda: tracker(Told()).update(texture(40, 40)), "init(frame, box) before")
     refused(lambda: Tracker(Told(), settings(), precision="best"), "best", "fast, exact")
     model = network(1 / 64)
-    model.b.data.fill_(float("nan"))
+    next(model.parameters()).data.fill_(float("nan"))
     ours = Tracker(model, settings())
     ours.init(texture(60, 60), (20, 20, 20, 20))
     refused(lambda: ours.update(texture(60, 60)), "not finite", "weights")
+
+
+def test_the_offset_does_not_decide_the_scale(texture):
+    """b moves all cells alike; were it in what the factor of D21 is applied to, a very negative b would favour the outer scales."""
+    model, frame, steps = network(1 / 64), texture(120, 120), []
+    for b in (0.0, -50.0, 50.0):
+        model.b.data.fill_(b)
+        ours = Tracker(model, settings())
+        ours.init(frame, (40, 40, 30, 30))
+        steps.append(ours.update(frame))
+    np.testing.assert_array_equal(steps, steps[:1] * 3)
