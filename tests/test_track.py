@@ -235,7 +235,7 @@ def test_wrong_use_is_refused(texture, refused):
     refused(lambda: tracker(Told()).update(texture(40, 40)), "init(frame, box) before")
     refused(lambda: Tracker(Told(), settings(), precision="best"), "best", "fast, exact")
     model = network(1 / 64)
-    next(model.parameters()).data.fill_(float("nan"))
+    model.block.conv.weight.data.fill_(float("nan"))
     ours = Tracker(model, settings())
     ours.init(texture(60, 60), (20, 20, 20, 20))
     refused(lambda: ours.update(texture(60, 60)), "not finite", "weights")
