@@ -3,6 +3,7 @@
 OTB layout: a folder a sequence with img/ and groundtruth_rect.txt, or groundtruth_rect.1.txt, .2.txt for several targets;
 boxes are 1-based x,y,w,h.
 """
+import csv
 import glob
 import os
 import re
@@ -15,6 +16,7 @@ import numpy as np
 from .boxes import check_box, from_one_based, read_boxes
 from .files import BadInput, digest, read_json
 from .frames import image_files
+from .paper import root
 from .synthetic import ATTRIBUTES
 
 
@@ -58,7 +60,7 @@ def read_otb(root, sequences=None):
         if name not in folders:
             raise BadInput(f"{root}: has no sequence {name}; it has {', '.join(folders[:5])}{' ...' if len(folders) > 5 else ''}")
         raise BadInput(f"{name}: {root / name / 'groundtruth_rect.txt'} is missing or empty; complete the sequence or leave it out")
-    known = attributes(root)
+    known = otb_attributes() | attributes(root)
     return [_read_target(reader, index, known) for index, names in enumerate(targets) if wanted.intersection(names)]
 
 
@@ -73,6 +75,12 @@ def attributes(root):
         if name:
             table[name] = tuple(codes)
     return table
+
+
+def otb_attributes():
+    """The attributes of OTB2015's 98 sequences (100 targets) as its authors list them, {name: (code, ...)}."""
+    with open(root() / "data" / "otb2015_attributes.csv", encoding="utf-8", newline="") as file:
+        return {line["sequence"]: tuple(line["attributes"].split()) for line in csv.DictReader(file)}
 
 
 def read_published(folder, annotations):

@@ -7,6 +7,7 @@ import pytest
 
 from scs_siam.benchmarks import evaluate, read_otb, read_results, score, score_results, summarise
 from scs_siam.files import BadInput, write_image
+from scs_siam.sequences import ATTRIBUTES, attributes, otb_attributes
 
 
 def make_sequence(root, name, count=5, truths=("groundtruth_rect.txt",)):
@@ -46,7 +47,8 @@ def test_otb_layout(root):
     assert [len(sequence.frames) for sequence in found.values()] == [3, 4, 4, 5]
     np.testing.assert_array_equal(found["Jogging.2"].truth[:2], [[7, 5, 10, 8], [8, 5, 10, 8]])
     assert found["Syn01"].frames[0].name == "0001.jpg"
-    assert [sequence.attributes for sequence in found.values()] == [(), ("OCC",), ("DEF", "OPR"), ("IV", "SV")]
+    own = otb_attributes()["Human4"]  # a sequence of OTB2015 that the root's list leaves out
+    assert [sequence.attributes for sequence in found.values()] == [own, ("OCC",), ("DEF", "OPR"), ("IV", "SV")]
     assert [sequence.name for sequence in read_otb(root, ["Jogging"])] == ["Jogging.1", "Jogging.2"]
     assert [sequence.name for sequence in read_otb(root, ["Syn01", "Jogging.2"])] == ["Jogging.2", "Syn01"]
 
@@ -204,3 +206,10 @@ def test_records_are_json(root, tmp_path):
     evaluate(Counting(), read_otb(root, ["Syn01"]), tmp_path, "key")
     record = json.loads((tmp_path / "key/Syn01.json").read_text())
     assert record["frames"] == 5 and record["timed_frames"] == 4 and record["seconds"] > 0 and record["decode_seconds"] > 0
+
+
+def test_the_attributes_of_otb2015_are_those_of_its_list(real_data):
+    listed, ours = attributes(real_data / "OTB2015"), otb_attributes()
+    names = {entry["name"] for entry in json.loads((real_data / "OTB2015" / "annotations.json").read_text()).values()}
+    assert set(ours) == names and all(ours[name] == listed[name] for name in names)
+    assert {code for codes in ours.values() for code in codes} == set(ATTRIBUTES)
