@@ -45,12 +45,16 @@ ROLES = {
     "channel": Role(GREEN, (0, (5, 1.5))),  # Delta and what has it alone
     "spatial": Role(PURPLE, (0, (6, 1, 1, 1))),  # Omega and what has it alone
 }
-NAMED = {"SCS-Siam": "ours", "SCA-Siam": "channel", "SSA-Siam": "spatial", "SiameseFC": "baseline", "SiamFC": "baseline",
-         "untrained": "none"}
+LOOKS = {  # every tracker that the paper's tables name and a run can be of looks the same in all figures
+    "SCS-Siam": ROLES["ours"], "SCA-Siam": ROLES["channel"], "SSA-Siam": ROLES["spatial"], "SiameseFC": ROLES["baseline"],
+    "untrained": ROLES["none"], "SiameseFC*": Role(VERMILLION), "Extended-SiamFC": Role(BLACK), "SSC-Siam": Role(BLUE, "--"),
+    "B-SCS-Siam": Role(BLUE, "-."), "SCA-GMP": Role(GREEN, ":"), "SCA-GAP": Role(GREEN), "SSA-Context": Role(PURPLE, ":"),
+    "SSA-Transform": Role(PURPLE), "SiamFC (published)": Role(VERMILLION, "-."), "CFNet (published)": Role(GREY),
+    "SCS-Siam@0.0": Role(BLACK, "--"), "SCS-Siam@0.3": Role(BLACK, "-."), "SCS-Siam@0.5": Role(GREY, "--"),
+    "SCS-Siam@0.7": Role(GREY, "-."), "SCS-Siam@1.0": Role(GREY, ":"), "SCS-Siam@0.9-test": Role(BLUE, ":"),
+}
 OTHERS = [Role(colour, line) for line in ((0, (2, 1)), (0, (1, 2)), (0, (4, 1, 1, 1, 1, 1)))
           for colour in (BLACK, PURPLE, GREEN, VERMILLION, BLUE, GREY)]
-
-
 TINTS = {"B": "#CFE5F3", "B2": "#FADCC9", "psi": "#E6E6E6", "Delta": "#CBEBDD", "Omega": "#F3DCE9"}  # of a diagram's parts
 
 
@@ -83,6 +87,12 @@ def chart(height, width=WIDTH, photographs=False, layout="constrained"):
     figure = Chart(figsize=(width, height), layout=layout, facecolor="white")
     figure.photographs = photographs
     return figure
+
+
+def looks(names):
+    """{name: Role} of trackers: those of LOOKS their own, the others one of OTHERS in their order."""
+    others = [name for name in names if name not in LOOKS]
+    return {name: LOOKS[name] if name in LOOKS else OTHERS[others.index(name) % len(OTHERS)] for name in names}
 
 
 def folder():
@@ -168,8 +178,7 @@ def _plot(curves, printed, score, mark):
     figure = chart(3.1)
     axes = figure.subplots()
     lines = {name: curves[curves["tracker"] == name] for name in curves["tracker"].unique()}
-    others = [name for name in lines if name not in NAMED]
-    styles = {name: ROLES[NAMED[name]] if name in NAMED else OTHERS[others.index(name) % len(OTHERS)] for name in lines}
+    styles = looks(lines)
     for name in sorted(lines, key=lambda name: -score(lines[name])):
         label = f"{name}  {score(lines[name]):.3f}" + (f" (printed {printed[name]:.3f})" if name in printed else "")
         axes.plot(lines[name]["threshold"], lines[name]["value"], color=styles[name].colour, linestyle=styles[name].line, label=label)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from scs_siam import diagrams, examples, figures, layers, panels, paper, synthetic, tables
+from scs_siam import diagrams, examples, figures, layers, panels, paper, runs, synthetic, tables
 from scs_siam.config import VARIANTS, Config
 from scs_siam.model import SiameseNet
 
@@ -31,7 +31,7 @@ def test_contrast_of_black_and_white_is_21():
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
 
 
-@pytest.mark.parametrize("role", [*figures.ROLES.values(), *figures.OTHERS], ids=str)
+@pytest.mark.parametrize("role", {*figures.ROLES.values(), *figures.LOOKS.values(), *figures.OTHERS}, ids=str)
 def test_every_line_stands_out_from_the_page(role):
     assert contrast(role.colour, "#FFFFFF") >= 3
 
@@ -41,9 +41,16 @@ def test_text_can_be_read_on_every_tint(tint):
     assert contrast("#000000", tint) >= 7
 
 
-def test_no_two_roles_look_alike():
-    looks = [(role.colour, str(role.line)) for role in [*figures.ROLES.values(), *figures.OTHERS]]
-    assert len(set(looks)) == len(looks)
+def test_no_two_roles_and_no_two_trackers_look_alike():
+    for drawn in (figures.ROLES, figures.LOOKS, {name: figures.ROLES[name] for name in ("truth", "paper")} | figures.LOOKS):
+        looks = [(role.colour, str(role.line)) for role in [*drawn.values(), *figures.OTHERS]]
+        assert len(set(looks)) == len(looks)
+
+
+def test_a_row_of_the_paper_looks_the_same_whatever_else_is_drawn():
+    rows = {*runs.TABLE9, *runs.TABLE8, *runs.TABLE10, "untrained"}
+    alone, together = {row: figures.looks([row])[row] for row in rows}, figures.looks(["mine", *rows, "yours"])
+    assert {row: together[row] for row in rows} == alone and together["mine"] != together["yours"]
 
 
 def curves():
