@@ -20,29 +20,34 @@ FLOORS = {
     "pairs and tracking": "store pairs track",
     "training and evaluation": "train benchmarks supervision vot bench",
     "runs": "runs experiments report",
-    "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables",
+    "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards",
     "front doors": "notebooks sweeps commands cli",
 }
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 
 
 def scores(of):
-    """Mean scores and speed of each row and benchmark, best AUC first, as a DataFrame.
+    """Mean scores and speed of each row and benchmark of a profile, as `means` gives them."""
+    return means(experiments.results(of))
 
-    auc and precision (0 to 1) come with their 95 % intervals over seeds and sequences, fps is frames over seconds of all sequences.
+
+def means(results):
+    """Mean scores and speed of each row and benchmark of a DataFrame of results, best AUC first, as a DataFrame.
+
+    auc and precision (0 to 1) come with their 95 % intervals over seeds and sequences, fps is frames over seconds of all sequences, NaN
+    where none was measured.
     """
     import pandas
 
-    found = experiments.results(of)
     table = []
-    for (row, benchmark), part in found.groupby(["row", "benchmark"], sort=False):
+    for (row, benchmark), part in results.groupby(["row", "benchmark"], sort=False):
         line = {"row": row, "benchmark": benchmark, "seeds": part["seed"].nunique(), "targets": part["sequence"].nunique(),
                 "frames": int(part["frames"].sum() / part["seed"].nunique())}
         for name in ("auc", "precision"):
             grid = part.pivot(index="seed", columns="sequence", values=name)
             line[name], line[f"{name}_low"], line[f"{name}_high"] = metrics.bootstrap_interval(grid.to_numpy())
         timed = part["frames"] - 1  # the first frame is given
-        table.append({**line, "fps": timed.sum() / (timed / part["fps"]).sum()})
+        table.append({**line, "fps": timed.sum() / (timed / part["fps"]).sum(skipna=False)})
     return pandas.DataFrame(table).sort_values(["benchmark", "auc"], ascending=[True, False], ignore_index=True)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from scs_siam.config import Config
 from scs_siam.files import BadInput, write_image
+from scs_siam.metrics import precision_curve, success_curve
 from scs_siam.store import CropStore, read_got10k
 
 
@@ -77,3 +78,34 @@ def store(tmp_path_factory, videos):
 def tiny():
     """A training of six steps on the narrowest network."""
     return Config.preset(width=1 / 64).replace(**{"training.batch": 4, "training.epochs": 3, "training.pairs": 24})
+
+
+@pytest.fixture(scope="session")
+def scored():
+    """scored(benchmark, {row: skill 0..1}, seeds, targets): (results, curves) as the runs of a profile give them, from made-up overlaps."""
+    import pandas
+
+    codes = ("FM", "BC", "MB", "DEF", "IV", "IPR", "LR", "OCC", "OPR", "OV")  # no target has SV
+
+    def make(benchmark, skills, seeds=3, targets=8):
+        rng, scores, lines = np.random.default_rng(0), [], []
+        for row, skill in skills.items():
+            published = row.endswith("(published)")
+            for seed in range(1 if published else seeds):
+                curves = {}
+                for number in range(targets):
+                    overlaps = np.clip(rng.beta(1 + 4 * skill, 2, 60) - 0.5 * rng.random() * (rng.random(60) < 0.4), 0, 1)
+                    curve = {"success": success_curve(overlaps), "precision": precision_curve(60 * (1 - overlaps)**2)}
+                    tags = [code for k, code in enumerate(codes) if (number + k) % 3 == 0]
+                    curves[number] = (curve, tags)
+                    scores.append({"row": row, "seed": seed, "benchmark": benchmark, "sequence": f"S{number}", "frames": 60,
+                                   "auc": curve["success"].mean(), "precision": curve["precision"][20], "attributes": " ".join(tags),
+                                   "fps": np.nan if published else 40 - 10 * skill})
+                for attribute in ("all", *codes):
+                    members = [curve for curve, tags in curves.values() if attribute in ("all", *tags)]
+                    for kind in ("success", "precision") if attribute == "all" else ("success",):
+                        for k, value in enumerate(np.mean([curve[kind] for curve in members], axis=0)):
+                            lines.append((row, seed, benchmark, attribute, kind, k / 20 if kind == "success" else float(k), value))
+        return pandas.DataFrame(scores), pandas.DataFrame(
+            lines, columns=["row", "seed", "benchmark", "attribute", "curve", "threshold", "value"])
+    return make
