@@ -20,7 +20,7 @@ FLOORS = {
     "pairs and tracking": "store pairs track",
     "training and evaluation": "train benchmarks supervision vot bench",
     "runs": "runs experiments report",
-    "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards",
+    "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
     "front doors": "notebooks sweeps commands cli",
 }
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
