@@ -58,7 +58,7 @@ def score_results(folder, sequences):
 
 
 def score(boxes, truth):
-    """AUC, precision at 20 px, success rate at 0.5 and normalised precision of boxes (N, 4) against true boxes (N, 4), as a dict.
+    """AUC, precision at 20 px, success rate at 0.5, normalised precision of boxes (N, 4) against true boxes (N, 4), and `lost`, as a dict.
 
     The given first box counts, as in the toolkits. Frames whose true box is NaN (target absent) are left out.
     """
@@ -73,6 +73,7 @@ def score(boxes, truth):
         "precision": float(metrics.precision_at(metrics.center_error(boxes, truth))),
         "success_rate": float(metrics.success_rate(overlaps)),
         "normalised_precision": float(metrics.normalised_precision(metrics.normalised_error(boxes, truth))),
+        "lost": int(metrics.is_lost(overlaps)),
     }
 
 

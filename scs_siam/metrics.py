@@ -64,26 +64,34 @@ def precision_at(errors, pixels=20):
     return (_scores(errors, "errors") <= pixels).mean(-1)
 
 
+def is_lost(overlaps):
+    """Whether the target of frames (..., N) is lost at the end: no overlap at all in the last tenth of them, at least one frame."""
+    overlaps = _scores(overlaps, "overlaps")
+    return (overlaps[..., -((overlaps.shape[-1] + 9) // 10):] == 0).all(-1)
+
+
 def normalised_precision(errors):
     """Area under the precision curve of normalised errors (..., N) over 0, 0.01 .. 0.5 (TrackingNet)."""
     return precision_curve(errors, NORMALISED_THRESHOLDS).mean(-1)
 
 
-def bootstrap_interval(x, n_boot=10_000, seed=0, level=0.95):
+def bootstrap_interval(x, n_boot=10_000, seed=0, level=0.95, weights=None):
     """Mean of scores x (R seeds, S sequences) and its percentile interval when seeds and sequences are both drawn anew: (mean, low, high).
 
-    Pass differences for a paired comparison. `seed` is a number or a numpy Generator. One to three seeds understate the spread over seeds.
+    Pass differences for a paired comparison. `weights` (S,) make it a weighted mean over sequences, such as one over frames. `seed` is a
+    number or a numpy Generator. One to three seeds understate the spread over seeds.
     """
     x = np.atleast_2d(_scores(x, "scores"))
     if x.ndim != 2:
         raise BadInput(f"scores: an array (seeds, sequences) is needed, not one of shape {x.shape}")
     rng = np.random.default_rng(seed)
     rows, columns = x.shape
-    weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=n_boot) / rows  # how often each seed was drawn
+    shares = rng.multinomial(rows, np.full(rows, 1 / rows), size=n_boot) / rows  # how often each seed was drawn
     drawn = rng.integers(columns, size=(n_boot, columns))
-    means = np.take_along_axis(weights @ x, drawn, axis=1).mean(1)
+    weights = np.ones(columns) if weights is None else np.asarray(weights, np.float64)
+    means = np.take_along_axis(shares @ x * weights, drawn, axis=1).mean(1) / weights[drawn].mean(1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(x.mean()), float(low), float(high)
+    return float(np.average(x.mean(0), weights=weights)), float(low), float(high)
 
 
 def _offset(boxes, truth):

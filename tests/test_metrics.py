@@ -49,7 +49,7 @@ def test_curves_are_counts():
 def test_closed_forms():
     truth = random_boxes(40, 5)
     perfect = score(truth, truth)
-    assert perfect == pytest.approx({"auc": 20 / 21, "precision": 1, "success_rate": 1, "normalised_precision": 1})
+    assert perfect == pytest.approx({"auc": 20 / 21, "precision": 1, "success_rate": 1, "normalised_precision": 1, "lost": 0})
     half = truth * [1, 1, 0.5, 1]  # half as wide, same left edge
     np.testing.assert_allclose(metrics.overlap(half, truth), 0.5)
     np.testing.assert_allclose(metrics.center_error(half, truth), truth[:, 2] / 4)
