@@ -1,13 +1,13 @@
-"""What the finished runs of a profile add up to: scores with intervals, costs, the state of each claim, and README's measured block.
+"""What the finished runs of a profile add up to: scores with intervals, costs, deviations, and README's measured block.
 
-`python -m scs_siam.report` rewrites that block from the runs of the reference profile.
+`python -m scs_siam.report` rewrites that block and the badges of the claims from the committed runs.
 """
 import ast
 import re
 import shutil
 from pathlib import Path
 
-from . import __version__, experiments, machine, metrics, paper, runs, weights
+from . import __version__, claims, experiments, machine, metrics, paper, runs, weights
 from .files import BadInput, read_json, sha256, write_json, write_text
 from .train import read_metrics
 
@@ -19,10 +19,11 @@ FLOORS = {
     "network": "attention model layers weights",
     "pairs and tracking": "store pairs track",
     "training and evaluation": "train benchmarks supervision vot bench",
-    "runs": "runs experiments report",
+    "runs": "runs experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
     "front doors": "notebooks sweeps commands cli",
 }
+COMMITTED = ("reference", "quarter")  # profiles whose runs come with the project, from the one with few rows to the one with most
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 
 
@@ -98,26 +99,6 @@ def modules():
     return pandas.DataFrame(rows, columns=["floor", "module", "what it holds"]).set_index(["floor", "module"])
 
 
-def claims(of):
-    """Every claim of the paper as a DataFrame id, kind, metric, dataset, quote, state.
-
-    The state is "not attempted" unless the profile has a finished run of each row that the claim compares, on the claim's own dataset.
-    """
-    import pandas
-
-    try:
-        found = experiments.results(of)
-        done = set(zip(found["row"], found["benchmark"]))
-    except BadInput:  # no run is finished
-        done = set()
-    table = []
-    for claim in paper.claims():
-        attempted = all((row, claim.dataset) in done for row in (*claim.rows, *claim.over))
-        table.append({"id": claim.id, "kind": claim.kind, "metric": claim.metric, "dataset": claim.dataset, "quote": claim.quote,
-                      "state": "runs at hand" if attempted else "not attempted"})
-    return pandas.DataFrame(table)
-
-
 def deviations():
     """The table of DEVIATIONS.md as a DataFrame with the columns of its head; its first column is D1, D2, ..."""
     import pandas
@@ -149,7 +130,7 @@ def provenance(of):
 
 def readme_block(of):
     """README's measured block: scores, speeds and training of the finished runs of a profile, and what the paper prints, as Markdown."""
-    if not any((run.folder / "manifest.json").is_file() for run in runs.runs(of)):
+    if not _has_runs(of):
         return f"No run of the profile `{of.name}` is finished."
     lines = ["| network | data | targets | AUC (95 % interval) | precision at 20 px | frames/s |", "|---|---|---|---|---|---|"]
     for line in scores(of).itertuples():
@@ -159,7 +140,7 @@ def readme_block(of):
     success, precision = (paper.cell(9, "SCS-Siam", name) / 100 for name in ("success", "precision"))
     lines.append(f"| SCS-Siam, *printed in the paper* | OTB2015, trained on GOT-10k | 100 | {success:.3f} | {precision:.3f} "
                  f"| {paper.cell(9, 'SCS-Siam', 'fps'):.0f} (TITAN XP) |")
-    return "\n".join([*lines, "", _training_text(of), _evaluation_text(of), *_speed_table(of)])
+    return "\n".join([*lines, "", _training_text(of), _evaluation_text(of), *_speed_table(of), *_claims_table(of)])
 
 
 def _training_text(of):
@@ -192,6 +173,25 @@ def _speed_table(of):
         text = f"`make reproduce` | {record['runs']} runs and all notebooks in {record['minutes']:.1f} minutes, set-up excluded"
         lines.append(f"| profile {record['profile']} | {text} | {record['machine']['device']}, {record['machine']['cores']} cores |")
     return ["", "| speed of | in | values | on |", "|---|---|---|---|", *lines] if lines else []
+
+
+def _claims_table(of):
+    """How many of the paper's claims have each verdict in a profile and in the other committed ones, and which are settled."""
+    others = [runs.profile(name) for name in COMMITTED if name != of.name]
+    found = {one.name: claims.summary(one).itertuples() for one in (of, *others) if _has_runs(one)}
+    cells = {name: [f"{line.claims} ({line.ids})" if line.claims and line.verdict in claims.SETTLED else str(line.claims) for line in lines]
+             for name, lines in found.items()}
+    head = f"| of {len(paper.claims())} claims of the paper | {' | '.join(f'profile {name}' for name in cells)} |"
+    return ["", head, "|---" * (len(cells) + 1) + "|", *(f"| {' | '.join(line)} |" for line in zip(claims.VERDICTS, *cells.values()))]
+
+
+def _has_runs(of):
+    return any((run.folder / "manifest.json").is_file() for run in runs.runs(of))
+
+
+def judged():
+    """The committed profile that the badges of the claims are of: the last of COMMITTED that has finished runs."""
+    return next((of for of in map(runs.profile, reversed(COMMITTED)) if _has_runs(of)), runs.profile(COMMITTED[0]))
 
 
 def write_readme(path=None):
@@ -231,3 +231,4 @@ def split_readme(path):
 
 if __name__ == "__main__":
     write_readme()
+    claims.write_badges(judged(), paper.root() / "figures" / "badges")

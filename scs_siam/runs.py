@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .config import RELEASED, Config
 from .files import BadInput, digest, read_json
-from .paper import root
+from .paper import ALLOWED, root
 
 TRAINING_CODE = ("soft_mask", "crops", "attention", "model", "store", "pairs", "train")
 TRACKING_CODE = ("soft_mask", "crops", "attention", "model", "track")
@@ -49,6 +49,17 @@ DEVIATIONS = {  # study: the paper or the released code; D14 turns round what ev
     **{f"SCS-Siam+{number}": _deviation(number, weights_of="SCS-Siam") for number in ("D26", "D30")},
 }
 ROWS = {"untrained": Row("SCS-Siam", trained=False), **TABLE9, **TABLE8, **TABLE10, **MASKS, **DEVIATIONS}
+
+
+def stand_ins(benchmarks):
+    """Which of the benchmarks at hand stands for each of the paper's, {"OTB2015": "SynOTB", ...}; OTB2015 itself where it is there."""
+    found = {}
+    for name in benchmarks:
+        core = name.removeprefix("Syn")
+        for dataset in ALLOWED["dataset"]:
+            if core == dataset or dataset == "OTB2015" and core.startswith("OTB") and dataset not in benchmarks:
+                found.setdefault(dataset, name)
+    return found
 
 
 @dataclass(frozen=True)

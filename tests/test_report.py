@@ -1,14 +1,17 @@
-"""What a report says of runs: means and intervals, costs, states of claims; README's block is what the runs give."""
+"""What a report says of runs: means and intervals, costs; what README, badges, figures and tables hold is what the runs give."""
 import ast
 import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from scs_siam import paper, report, runs
+from scs_siam import claims, paper, report, runs, tables
+from scs_siam.config import Config
 from scs_siam.files import BadInput
 
+DRAWN = {"figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "learning_rate", "tracked_clip"}  # of examples, no run's scores
 ROWS = {"untrained": {0: [0.1, 0.3]}, "SCS-Siam": {0: [0.5, 0.7], 1: [0.7, 0.9]}}  # AUC by seed of two sequences of 11 and 31 frames
 
 
@@ -73,14 +76,6 @@ def test_the_map_holds_every_module_and_imports_go_one_way():
         assert [part for part in used if floors.get(part, 0) > floor] == [], name
 
 
-def test_claims_are_attempted_where_all_their_runs_are(of, monkeypatch):
-    claim = SimpleNamespace(id="X1", kind="order", metric="success", dataset="OTB", quote="", rows=("SCS-Siam",), over=("untrained",))
-    others = [SimpleNamespace(**{**vars(claim), "dataset": "UAV123"}), SimpleNamespace(**{**vars(claim), "over": ("TRACA",)})]
-    monkeypatch.setattr(paper, "claims", lambda: [claim, *others])
-    assert report.claims(of)["state"].tolist() == ["runs at hand", "not attempted", "not attempted"]
-    assert report.claims(runs.profile("mini"))["state"].unique().tolist() == ["not attempted"]  # no run at all
-
-
 def test_deviations_are_those_of_the_file():
     table = report.deviations()
     assert table["number"].tolist() == [f"D{k}" for k in range(1, len(table) + 1)] and len(table) >= 30
@@ -90,6 +85,42 @@ def test_deviations_are_those_of_the_file():
 def test_readme_holds_what_the_committed_runs_give():
     block = report.split_readme(paper.root() / "README.md")[1]
     assert block == report.readme_block(runs.profile("reference")), "python -m scs_siam.report writes it anew"
+
+
+def test_badges_show_the_verdicts_of_the_committed_runs(tmp_path):
+    claims.write_badges(report.judged(), tmp_path)
+    stored = paper.root() / "figures" / "badges"
+    assert {path.name: path.read_text() for path in stored.iterdir()} == {path.name: path.read_text() for path in tmp_path.iterdir()}
+
+
+def committed(name, columns):
+    """The lines of a CSV file of every committed run, (row, *columns), floats as figures/ has them."""
+    folders = [run for profile in report.COMMITTED for run in runs.runs(runs.profile(profile)) if (run.folder / name).is_file()]
+    return {line for run in folders for line in lines(pd.read_csv(run.folder / name).assign(row=run.name), ["row", *columns])}
+
+
+def lines(frame, columns):
+    return {tuple(float(f"{value:.6g}") if isinstance(value, float) else value for value in line)
+            for line in frame[columns].itertuples(index=False, name=None)}
+
+
+def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
+    folder = paper.root() / "figures"
+    curves = committed("curves.csv", ["curve", "threshold", "value"])
+    for name in ("success", "precision"):
+        drawn = lines(pd.read_csv(folder / f"{name}.csv"), ["tracker", "curve", "threshold", "value"])
+        assert drawn and drawn <= curves, name
+    columns = ["pairs", "epoch", "loss", "learning_rate"]
+    drawn = lines(pd.read_csv(folder / "training_curve.csv"), columns)
+    assert drawn and drawn <= {line[1:] for line in committed("metrics.csv", columns)}
+    sets = {name: [SimpleNamespace(frames=range(frames))] * clips for name, (clips, frames) in runs.profile("smoke").tests.items()}
+    made = {"table1": tables.table1(Config.preset("paper").model), "table2": tables.table2(sets), "variants": tables.variants()}
+    monkeypatch.setenv("SCS_FIGURES", str(tmp_path))
+    for name, frame in made.items():
+        tables.write(name, frame)
+        assert [path.name for path in tmp_path.glob(f"{name}.*") if path.read_text() != (folder / path.name).read_text()] == []
+    checked = {"success", "precision", "training_curve", *made, *DRAWN}
+    assert {path.stem for path in folder.glob("*.csv")} == checked, "check here the numbers of what is new"
 
 
 def test_readme_block(of, tmp_path):
@@ -103,6 +134,9 @@ def test_readme_block(of, tmp_path):
     assert "6,000 training pairs in 2.0 minutes (50.0 pairs/s" in block
     assert "| tracking | plain 400, fast 100 ms a frame; fast is 4.0 times as fast as plain | CPU 1, 2 threads |" in block
     assert "| training | store 800.0, step 6.2 pairs/s; fp32 | CPU 1, 2 threads |" in block
+    verdicts = claims.summary(of).set_index("verdict")["claims"]
+    assert f"| of {len(paper.claims())} claims of the paper | profile smoke |" in block and verdicts.sum() == len(paper.claims())
+    assert f"| not attempted | {verdicts['not attempted']} |" in block
     path = tmp_path / "README.md"
     path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     report.write_readme(path)

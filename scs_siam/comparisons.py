@@ -1,0 +1,155 @@
+"""Comparisons: what the scores and speeds at hand say of one row against another, paired over seeds and sequences.
+
+A row is looked for under the names that it has in a claim, in runs and in published raw boxes.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import metrics, paper, runs
+
+SAME = {"SCS-Siam@0.9": "SCS-Siam"}  # one row under two names: Tables 8 and 9
+PUBLISHED = {"SiameseFC": "SiamFC"}  # a tracker's name in the paper and that of its published raw boxes
+TIMED = {"SiameseFC": "SiameseFC*"}  # the same network, trained on other data
+SUPERVISED = ("accuracy", "robustness", "eao")  # metrics of VOT
+UNITS = {"success": (100, "points"), "precision": (100, "points"), "accuracy": (1, "of overlap"),  # factor from scores to a claim's unit
+         "robustness": (100, "failures per 100 frames"), "fps": (100, "% in speed")}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The gain of one row over another as (mean, low, high) in the claim's unit, positive where `better` is better."""
+
+    better: str
+    worse: str
+    attribute: str = ""
+    gain: tuple = (np.nan, np.nan, np.nan)  # NaN where there is too little for an interval
+    unit: str = ""
+    basis: str = ""  # "12 sequences, 1 seed"
+    lacks: tuple = ()  # which of the two has no data
+
+    @property
+    def outcome(self):
+        """One of "holds", "fails", "open" (the interval has 0 in it, or there is none) and "missing"."""
+        if self.lacks:
+            return "missing"
+        return "holds" if self.gain[1] > 0 else "fails" if self.gain[2] < 0 else "open"
+
+    def __str__(self):
+        name = f"{self.better} over {self.worse}{f' in {self.attribute}' if self.attribute else ''}"
+        if np.isnan(self.gain[1]):
+            return f"{name} ({self.basis}, too little for an interval)"
+        return f"{name} by {spread(self.gain, '+')} {self.unit} ({self.basis})"
+
+
+def split(frame):
+    """Scores a row and benchmark, {(row, benchmark): lines}, of a DataFrame that has both columns or is empty."""
+    return dict(list(frame.groupby(["row", "benchmark"]))) if len(frame) else {}
+
+
+def compare(claim, parts, place, pair, attribute=""):
+    """The Comparison of a pair (better, worse) by the claim's metric on the benchmark `place`, on the sequences with an attribute.
+
+    `parts` as `split` returns them.
+    """
+    one, other = (scores(claim, parts, name, place, attribute=attribute) for name in pair)
+    if lacks := tuple(name for name, found in zip(pair, (one, other)) if found is None):
+        return Comparison(*pair, attribute, lacks=lacks)
+    gains, frames = paired(one, other)
+    if not len(gains):
+        return Comparison(*pair, attribute, lacks=pair)  # no seed that both have
+    if gains.shape[1] < 2:
+        return Comparison(*pair, attribute, basis=basis(gains))
+    factor, unit = UNITS[claim.metric]
+    sign = -1 if claim.metric in paper.LOWER_IS_BETTER else 1
+    weights = frames if claim.metric in SUPERVISED else None  # VOT's means are over frames, the others' over targets
+    return Comparison(*pair, attribute, metrics.bootstrap_interval(sign * factor * gains, weights=weights), unit, basis(gains))
+
+
+def compare_speeds(pair, speeds):
+    """The Comparison of the speeds of a pair (faster, slower), a line of `speeds` a round."""
+    found, device = ratios(pair, speeds)
+    if not len(found):
+        timed = set(speeds["row"]) if len(speeds) else ()
+        return Comparison(*pair, lacks=tuple(name for name in pair if _timed(name) not in timed) or pair)
+    rounds = f"{count(len(found), 'round')} on {device}"
+    gain = metrics.bootstrap_interval(100 * (found - 1)) if len(found) > 1 else (np.nan,) * 3
+    return Comparison(*pair, "", gain, UNITS["fps"][1], rounds)
+
+
+def scores(claim, parts, name, place, metric=None, attribute=""):
+    """A row's scores on a benchmark: (DataFrame (seed, sequence), frames of each sequence, whether they are published); None without any.
+
+    In a claim on benchmarks (notebook 08) a tracker's published boxes go before a run of ours; an ablation compares runs of ours only.
+    """
+    own, column = SAME.get(name, name), {"success": "auc", "robustness": "failures"}.get(metric or claim.metric, metric or claim.metric)
+    published = f"{PUBLISHED.get(name, name)} (published)" if claim.notebook == "08" else own
+    part = parts.get((published, place), parts.get((own, place)))
+    if part is None or column not in part:
+        return None
+    values = part[column] / part["frames"] if column == "failures" else part[column]
+    part = part.assign(value=values, sequence=part["sequence"].str.replace(".", "-", regex=False))  # Jogging.1 is the paper's Jogging-1
+    if attribute:
+        part = part[[attribute in codes.split() for codes in part["attributes"]]]
+    part = part.dropna(subset="value")
+    frames = part.drop_duplicates("sequence").set_index("sequence")["frames"]
+    return part.pivot(index="seed", columns="sequence", values="value"), frames, published != own and (published, place) in parts
+
+
+def paired(first, second):
+    """First minus second over the seeds and sequences that both have (R, S), and the sequences' frames (S,).
+
+    A published tracker has no seed and stands against every seed of the other.
+    """
+    (one, frames, one_published), (other, _, other_published) = first, second
+    if one_published and not other_published:
+        one = one.reindex(other.index, method="nearest")
+    if other_published and not one_published:
+        other = other.reindex(one.index, method="nearest")
+    seeds, sequences = one.index.intersection(other.index), one.columns.intersection(other.columns)
+    gains = (one.loc[seeds, sequences] - other.loc[seeds, sequences]).dropna(axis=1)
+    return gains.to_numpy(), frames[gains.columns].to_numpy()
+
+
+def ratios(pair, speeds):
+    """Speed of the first row over that of the second, a round each (N,), and the device; none where no device timed both."""
+    for device, part in speeds.groupby("device", sort=False) if len(speeds) else ():
+        one, other = (part.loc[part["row"] == _timed(name), "ratio"].to_numpy() for name in pair)
+        rounds = min(len(one), len(other))
+        if rounds:
+            return one[:rounds] / other[:rounds], device
+    return np.empty(0), ""
+
+
+def _timed(name):
+    own = SAME.get(name, name)
+    return TIMED.get(own, own)
+
+
+def needs(claim, lacking, place):
+    """What the names of `lacking` lack, in words: times, runs of ours, or what other trackers left."""
+    names = list(dict.fromkeys(lacking))
+    if claim.metric == "fps":
+        return f"times in one process of {', '.join(names)}" if names else ""
+    ours = [name for name in names if SAME.get(name, name) in runs.ROWS]
+    others = [name for name in names if name not in ours]
+    kind = "supervised records" if claim.metric in SUPERVISED else "raw boxes"
+    words = f"{kind} of {', '.join(others)}" if others else "", f"runs of {', '.join(ours)} on {place}" if ours else ""
+    return "; ".join(filter(None, words))
+
+
+def basis(values):
+    """What an array of scores (seeds, sequences) rests on, in words."""
+    return f"{count(values.shape[1], 'sequence')}, {count(values.shape[0], 'seed')}"
+
+
+def count(number, word):
+    """A number of things, such as "1 seed"."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def spread(interval, sign=""):
+    """(mean, low, high) in words; small numbers get more digits."""
+    digits = 1 if max(map(abs, interval)) >= 1 else 3
+    mean, low, high = (f"{value:{sign}.{digits}f}" for value in interval)
+    return f"{mean} ({low} to {high})"
