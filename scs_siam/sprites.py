@@ -40,6 +40,13 @@ def palette(rng):
     return pool[[0, second, third]]
 
 
+def vivid_palette(rng):
+    """Three colours (3, 3) of full saturation, their hues well apart, from dark to bright."""
+    hue = rng.uniform(0, 6) + np.array([0, 2, 4]) + rng.uniform(-0.6, 0.6, 3)
+    share = (np.abs((hue[:, None] + [0, 4, 2]) % 6 - 3) - 1).clip(0, 1)   # of red, green and blue in a pure hue
+    return 255 * rng.uniform(0.55, 1.0, (3, 1)) * (1 - rng.uniform(0.8, 1.0, (3, 1)) * (1 - share))
+
+
 def shades(rng, colours):
     """Colours (3, 3) that differ a little from `colours`, in another order."""
     return (rng.permutation(colours) + rng.normal(0, 14, (3, 3))).clip(0, 255)
