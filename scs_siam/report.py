@@ -17,7 +17,7 @@ FLOORS = {
     "base": "files boxes config paper machine",
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic sequences layouts",
     "network": "attention model layers weights",
-    "pairs and tracking": "store pairs track",
+    "pairs and tracking": "store imagenet_vid pairs track",
     "training and evaluation": "train benchmarks supervision vot bench",
     "runs": "runs experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
