@@ -139,3 +139,24 @@ def _uav123_table():
 
 
 READERS = {"otb": read_otb, "tc128": read_tc128, "uav123": read_uav123, "vot": read_vot}
+
+
+def layout_of(name, root=""):
+    """The key of READERS for a benchmark: named in a root "vot:/data/x", else told by its name (UAV123_10fps, SynVOT2016), else "otb"."""
+    core = name.removeprefix("Syn").lower()
+    return _named(root)[0] or next((layout for layout in READERS if core.startswith(layout)), "otb")
+
+
+def read(name, root):
+    """The sequences of a benchmark by its name and its root, which may name the layout ("vot:/data/x"), as a list of Sequence."""
+    return READERS[layout_of(name, root)](_named(root)[1])
+
+
+def _named(root):
+    """(layout, path) of a root "layout:path", ("", root) of another."""
+    layout, colon, path = str(root).partition(":")
+    if colon and layout in READERS:
+        return layout, path
+    if colon and layout.isalnum() and len(layout) > 1 and not Path(root).exists():   # one letter is a drive
+        raise BadInput(f"{root}: there is no layout '{layout}'; choose one of {', '.join(READERS)}")
+    return "", root

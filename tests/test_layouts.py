@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scs_siam import boxes
-from scs_siam.layouts import READERS, read_tc128, read_uav123, read_vot
+from scs_siam.layouts import READERS, layout_of, read, read_tc128, read_uav123, read_vot
 
 ROW = "5,6,10,8\n"
 TURNED = "20,10,30,20,20,30,10,20\n"  # a square of side 14.14, turned by 45 degrees
@@ -153,6 +153,22 @@ def test_wakeboard7(real_data, tmp_path):
     shutil.copy(plain.frames[0].parent.parent / "groundtruth_rect.txt", tmp_path / "anno" / "UAV123_10fps" / "wakeboard7.txt")
     [official] = read_uav123(tmp_path)
     assert official.fingerprint() == plain.fingerprint()
+
+
+def test_a_benchmark_is_read_by_its_name(real_data):
+    assert [len(sequence.frames) for sequence in read("VOT2016", real_data / "VOT")] == [196]
+    assert [sequence.name for sequence in read("UAV123_10fps", real_data / "UAV123_10fps")] == ["wakeboard7"]
+    assert len(read("OTB2015", real_data / "OTB2015")) == 12
+    assert read("mine", f"vot:{real_data / 'VOT'}")[0].polygons is not None
+
+
+def test_a_name_or_a_root_tells_the_layout(tmp_path, refused):
+    names = {"OTB2015": "otb", "OTB100": "otb", "TC128": "tc128", "UAV123": "uav123", "UAV123_10fps": "uav123", "VOT2016": "vot",
+             "VOT2017": "vot", "SynOTB": "otb", "SynTC128": "tc128", "SynUAV123": "uav123", "SynVOT2016": "vot", "mine": "otb"}
+    assert {name: layout_of(name) for name in names} == names
+    assert layout_of("mine", "tc128:/data") == "tc128" and layout_of("VOT2016", "otb:/data") == "otb" and layout_of("x", "C:/data") == "otb"
+    refused(lambda: read("mine", "tcolor:/data"), "no layout 'tcolor'", "tc128")
+    refused(lambda: read("mine", f"vot:{tmp_path / 'gone'}"), "gone", "no such folder")
 
 
 # Bad roots
