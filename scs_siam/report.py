@@ -15,7 +15,7 @@ DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frame
         "box (public detection, segmentation and tracking sets). It is not GOT-10k, on which the paper trained.")
 FLOORS = {
     "base": "files boxes config paper machine",
-    "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic sequences layouts",
+    "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
     "network": "attention model layers weights",
     "pairs and tracking": "store imagenet_vid pairs track",
     "training and evaluation": "train benchmarks supervision vot bench",
