@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3.1
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 TORCH_INDEX ?=
 PROFILE ?= mini
-NOTEBOOK ?= 02
+NOTEBOOK ?= 06
 SIGMA ?= 0 0.3 0.5 0.7 0.9 1
 SEEDS ?= 0
 JOBS ?= 2
@@ -60,8 +60,8 @@ test: $(STAMP) ## ruff, the tests, the stored notebooks (strict nbval) and every
 notebooks: $(STAMP) ## run every notebook with its defaults and store the result of those that succeed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m scs_siam.notebooks $(NOTEBOOKS)
 
-sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS, JOBS at a time
-	@$(BIN)/scs-siam sweep $(NOTEBOOK) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) --jobs $(JOBS)
+sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, JOBS at a time
+	@$(BIN)/scs-siam sweep $(NOTEBOOK) profile=$(PROFILE) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) --jobs $(JOBS)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --notebook-dir=.

@@ -1,14 +1,15 @@
 """Claims: a verdict on each claim of the paper (data/claims.yaml), computed from what runs left behind.
 
-An order is settled by intervals of paired differences over seeds and sequences, a number by an interval that lies wholly inside or wholly
-outside the tolerance; a wide interval settles nothing. Numbers of data that stand in for the paper's are not held against printed ones.
+An order is settled by intervals of paired differences over seeds and sequences, a number by an interval wholly inside or wholly outside the
+tolerance. A wide interval settles nothing, nor does a single training of each row, whose luck no interval holds. Numbers of data that stand
+in for the paper's are not held against printed ones.
 """
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from . import experiments, metrics, paper, runs
+from . import evidence, metrics, paper, runs
 from .comparisons import SUPERVISED, UNITS, basis, compare, compare_speeds, count, needs, paired, ratios, scores, split, spread
 from .files import BadInput, write_text
 
@@ -30,20 +31,23 @@ LETTER = 6.6  # pixels that a letter of a monospaced font of 11 pixels is wide
 
 
 def verdicts(of):
-    """The verdict on every claim from the runs of a profile, as a DataFrame with the columns of `judge`, one line a claim.
-
-    Speeds are those of speeds.csv in the profile's folder, where there is one.
-    """
+    """The verdict on every claim from the runs of a profile, as a DataFrame with the columns of `judge`, one line a claim."""
     import pandas
 
     try:
-        results = experiments.results(of)
+        results, supervised = evidence.results(of), evidence.supervised(of)
     except BadInput:  # no run is finished
-        results = pandas.DataFrame()
-    supervised = pandas.DataFrame()  # no run is scored on VOT yet
-    speeds = pandas.read_csv(of.folder / "speeds.csv") if (of.folder / "speeds.csv").is_file() else pandas.DataFrame()
+        results = supervised = pandas.DataFrame()
     stands_for = runs.stand_ins(dict.fromkeys(name for frame in (results, supervised) for name in frame.get("benchmark", ())))
-    return pandas.DataFrame([judge(claim, results, supervised, speeds, stands_for) for claim in paper.claims()])
+    return pandas.DataFrame([judge(claim, results, supervised, speeds(of), stands_for) for claim in paper.claims()])
+
+
+def speeds(of):
+    """Speeds of rows as ratios to SiameseFC* that were timed in turn in one process: row, ratio, device, a line a round; empty without."""
+    import pandas
+
+    path = of.folder / "speeds.csv"
+    return pandas.read_csv(path) if path.is_file() else pandas.DataFrame(columns=["row", "ratio", "device"])
 
 
 def summary(of):

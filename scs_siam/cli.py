@@ -74,9 +74,11 @@ def parser():
                             ("reproduce", commands.reproduce, "Bring all runs, figures and tables of a profile up to date."),
                             ("data", commands.data, "Write the synthetic benchmark of a profile.")):
         made = command(name, run, text)
-        made.add_argument("--profile", default="mini", help="smoke, mini, reference or paper")
+        made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter or paper")
         made.add_argument("--train", default="", metavar="ROOT", help="training set in GOT-10k layout, instead of the profile's")
-        made.add_argument("--test", nargs="*", default=[], metavar="NAME=ROOT", help="benchmarks in OTB layout, instead of the profile's")
+        made.add_argument("--vid", default="", metavar="ROOT", help="ImageNet VID, for the row SiameseFC of Table 9")
+        made.add_argument("--test", nargs="*", default=[], metavar="NAME=ROOT",
+                          help="benchmarks instead of the profile's; the name tells the layout, else NAME=LAYOUT:ROOT (otb, vot, ...)")
         made.add_argument("--rows", default="", metavar="A,B", help="only these rows")
         made.add_argument("--seeds", type=_seeds, default=(), metavar="0,1", help="only these seeds")
         if name == "plan":

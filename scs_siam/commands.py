@@ -91,7 +91,7 @@ def _setting(text):
 def evaluate(args):
     """One-pass evaluation of a weights file on a benchmark."""
     from . import benchmarks, layouts
-    from .experiments import write_scores
+    from .evidence import write_scores
     from .files import sha256
     from .runs import evaluation_key
     from .weights import shipped
@@ -122,7 +122,8 @@ def _profile(args):
     from .runs import profile
 
     tests = dict(text.split("=", 1) if "=" in text else (Path(text).name, text) for text in args.test)
-    return profile(args.profile, train=args.train, tests=tests, seeds=args.seeds, rows=tuple(row for row in args.rows.split(",") if row))
+    rows = tuple(row for row in args.rows.split(",") if row)
+    return profile(args.profile, train=args.train, vid=args.vid, tests=tests, seeds=args.seeds, rows=rows)
 
 
 def plan(args):
@@ -132,9 +133,9 @@ def plan(args):
 
     of = _profile(args)
     if args.confirm:
-        store = experiments.open_store(of, experiments.write_data(of)[0])
+        data = experiments.write_data(of)
         for run in runs(of):
-            if (run.folder / "training.json").is_file() and not experiments.confirm(run, store):
+            if (run.folder / "training.json").is_file() and not experiments.confirm(run, experiments.open_store(run, data)):
                 print(f"{run.id}: today's code gives other losses; the run must be repeated")
     lines, total = experiments.plan(of)
     for run, state, seconds in lines:
@@ -152,8 +153,8 @@ def data(args):
     """Write a profile's synthetic sets and print their folders."""
     from .experiments import write_data
 
-    train, tests = write_data(_profile(args))
-    print("\n".join([str(train), *map(str, tests.values())]))
+    data = write_data(_profile(args))
+    print("\n".join(filter(None, [data.train, data.vid, *data.tests.values()])))
 
 
 def reproduce(args):
@@ -163,7 +164,7 @@ def reproduce(args):
     from .runs import runs
 
     of, bar, started = _profile(args), _Bar(), time.perf_counter()
-    todo = sum(run.state() != "current" for run in runs(of))
+    todo = sum(run.state() not in ("current", "no data") for run in runs(of))
     experiments.reproduce(of, args.jobs, _device(args.device), bar.show)
     bar.close()
     if not args.no_notebooks:
@@ -198,7 +199,7 @@ def bench(args):
 
     from . import bench, experiments
     from .model import SiameseNet
-    from .runs import profile
+    from .runs import profile, runs
     from .store import CropStore
 
     config, device = Config.preset(variant=args.variant, width=args.width), _device(args.device)
@@ -207,7 +208,7 @@ def bench(args):
         record = bench.track(SiameseNet(config.model), config.tracking, args.rounds, device)
     else:
         of = profile("smoke")
-        store = CropStore.open(args.store) if args.store else experiments.open_store(of, experiments.write_data(of)[0])
+        store = CropStore.open(args.store) if args.store else experiments.open_store(runs(of)[0], experiments.write_data(of))
         record = bench.train(config.replace(**{"training.batch": args.batch}), store, args.rounds, device)
     record = {"bench": args.what, "variant": args.variant, "width": args.width, **record}
     if args.json:

@@ -27,12 +27,15 @@ class Comparison:
     unit: str = ""
     basis: str = ""  # "12 sequences, 1 seed"
     lacks: tuple = ()  # which of the two has no data
+    lone: bool = False  # a single training of ours decides: what another seed would change is not known
 
     @property
     def outcome(self):
-        """One of "holds", "fails", "open" (the interval has 0 in it, or there is none) and "missing"."""
+        """One of "holds", "fails", "open" (the interval has 0 in it, there is none, or a single seed decides) and "missing"."""
         if self.lacks:
             return "missing"
+        if self.lone:
+            return "open"
         return "holds" if self.gain[1] > 0 else "fails" if self.gain[2] < 0 else "open"
 
     def __str__(self):
@@ -63,7 +66,15 @@ def compare(claim, parts, place, pair, attribute=""):
     factor, unit = UNITS[claim.metric]
     sign = -1 if claim.metric in paper.LOWER_IS_BETTER else 1
     weights = frames if claim.metric in SUPERVISED else None  # VOT's means are over frames, the others' over targets
-    return Comparison(*pair, attribute, metrics.bootstrap_interval(sign * factor * gains, weights=weights), unit, basis(gains))
+    gain = metrics.bootstrap_interval(sign * factor * gains, weights=weights)
+    lone = len(gains) == 1 and not (one[2] and other[2]) and not _one_training(pair)
+    return Comparison(*pair, attribute, gain, unit, basis(gains), lone=lone)
+
+
+def _one_training(pair):
+    """Whether two rows share one training, so that their difference needs no second seed."""
+    sources = [SAME.get(name, name) for name in pair]
+    return len({runs.ROWS[name].weights_of or name if name in runs.ROWS else name for name in sources}) == 1
 
 
 def compare_speeds(pair, speeds):

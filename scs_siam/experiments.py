@@ -1,49 +1,82 @@
-"""Experiments: bring the runs of a profile up to date, and read what they left behind."""
+"""Experiments: bring the runs of a profile up to date."""
 import csv
 import os
 import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
 import torch
 
-from . import benchmarks, machine, metrics, synthetic
-from .config import Config
-from .files import BadInput, atomic, read_json, sha256, write_json
+from . import benchmarks, layouts, machine, suites, synthetic, vot
+from .evidence import CURVES, SUPERVISED, curves_of, write_rows, write_scores
+from .files import BadInput, locked, read_json, sha256, write_json
+from .imagenet_vid import read_imagenet_vid
 from .model import SiameseNet, multiplications
 from .paper import root
-from .runs import runs
+from .runs import EVERYWHERE, runs
 from .store import CropStore, read_got10k
 from .track import Tracker
 from .train import Trainer, read_metrics
 from .weights import load_weights, save_weights
 
-SCORES = ("benchmark", "sequence", "frames", "auc", "precision", "success_rate", "normalised_precision", "fps", "fps_with_decode",
-          "attributes")
+
+@dataclass(frozen=True)
+class Data:
+    """Roots of what a profile trains and tests on: GOT-10k layout, ImageNet VID ("" if there is none), benchmarks by name."""
+
+    train: str
+    vid: str
+    tests: dict
+
+    def tests_of(self, run):
+        """The benchmarks that a run is scored on: a row of an ablation on the first only, as in the paper."""
+        return self.tests if run.name in EVERYWHERE else dict(list(self.tests.items())[:1])
 
 
 def write_data(of):
-    """Write the synthetic sets that a profile names, unless they are there; returns the roots of training set and benchmarks."""
+    """Write the synthetic sets that a profile names, unless they are there; returns its Data."""
     place = root() / "data" / "synthetic" / of.name
     if not of.train or not of.tests:
-        raise BadInput(f"profile {of.name}: name the data with --train ROOT (GOT-10k layout) and --test NAME=ROOT (OTB layout)")
-    train = of.train if isinstance(of.train, str) else synthetic.write_train(place, *of.train, seed=0)
-    tests = {name: spec if isinstance(spec, str) else synthetic.write_test(place / name, *spec, seed=0) for name, spec in of.tests.items()}
-    return train, tests
+        raise BadInput(f"profile {of.name}: name the data with --train ROOT (GOT-10k layout) and --test NAME=ROOT")
+    with locked(place):
+        train = of.train if isinstance(of.train, str) else synthetic.write_train(place, *of.train, seed=0)
+        vid = of.vid if isinstance(of.vid, str) else suites.write("SynVID", place / "SynVID", *of.vid)
+        tests = {name: spec if isinstance(spec, str) else suites.write(name, place / name, *spec) for name, spec in of.tests.items()}
+    return Data(str(train), str(vid), {name: str(place) for name, place in tests.items()})
 
 
-def open_store(of, train, workers=1, on_shard=None):
-    """The crop store of a profile's training set, built if it is not there."""
-    settings = Config.preset(of.preset).replace(**of.training).training
-    return CropStore.build(read_got10k(train), root() / "data" / "stores" / of.name, settings.min_area, workers, on_shard)
+def sequences(of, name):
+    """The sequences of a synthetic benchmark of a profile, written if they are not there; BadInput for one that the reader has to name."""
+    spec = of.tests.get(name, "")
+    if isinstance(spec, str):
+        raise BadInput(f"{name}: its frames are not part of the project; only a synthetic benchmark can be shown")
+    place = root() / "data" / "synthetic" / of.name
+    with locked(place):
+        return layouts.read(name, suites.write(name, place / name, *spec))
 
 
-def train_run(run, store, device="cpu", on_step=None):
+def open_store(run, data, workers=1, on_shard=None):
+    """The crop store of what a run is trained on, built if it is not there."""
+    name = run.profile.name + ("-vid" if run.row.data == "vid" else "")
+    videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else read_got10k(data.train)
+    place = root() / "data" / "stores" / name
+    with locked(place):
+        return CropStore.build(videos, place, run.config.training.min_area, workers, on_shard)
+
+
+def train_run(run, data, device="cpu", on_step=None):
     """Train a run, or go on with its training; nothing is done where its weights are current or another row's."""
     if run.row.weights_of:
         return
+    store = open_store(run, data)
+    with locked(run.folder):
+        _train(run, store, device, on_step)
+
+
+def _train(run, store, device, on_step):
     folder, done = run.folder, run.folder / "training.json"
     key = {"training_key": run.training_key, "store": store.fingerprint}
     if done.is_file() and (folder / "weights.safetensors").is_file() and {k: read_json(done).get(k) for k in key} == key:
@@ -71,65 +104,66 @@ def _seconds(folder):
         return round(sum(float(line["seconds"]) for line in csv.DictReader(file)), 1)
 
 
-def evaluate_run(run, tests, device="cpu", on_frame=None):
-    """Evaluate a trained run on its benchmarks and write scores.csv, curves.csv and, last, manifest.json."""
+def evaluate_run(run, data, device="cpu", on_frame=None):
+    """Evaluate a trained run on its benchmarks and write scores.csv, curves.csv, supervised.csv and, last, manifest.json."""
     source = run.trained_by.folder
     model, _ = load_weights(source / "weights.safetensors")
     tracker, key = Tracker(model, run.config.tracking, device), run.evaluation_key()
-    scores, curves, summaries = [], [], {}
-    for name, place in tests.items():
-        sequences = benchmarks.read_otb(place)
-        rows = benchmarks.evaluate(tracker, sequences, run.folder / "boxes" / name, key, on_frame)
-        scores += [{"benchmark": name, **row} for row in rows]
-        curves += [{"benchmark": name, **line} for line in _curves(run.folder / "boxes" / name / key, sequences)]
-        summaries[name] = benchmarks.summarise(rows)
-        for old in (run.folder / "boxes" / name).iterdir():
-            if old.name != key:
-                shutil.rmtree(old)
-    write_scores(run.folder / "scores.csv", scores)
-    _write_csv(run.folder / "curves.csv", curves, ("benchmark", "curve", "threshold", "value"))
-    training = read_json(source / "training.json")
-    write_json(run.folder / "manifest.json", {
-        "run": run.id, "profile": run.profile.name, "seed": run.seed, "config": run.config.to_dict(), "results": summaries,
-        "training_key": run.training_key, "evaluation_key": key, "training": training, "machine": machine.describe(device),
-        "evaluated": time.strftime("%Y-%m-%d %H:%M")})
+    scores, curves, supervised, summaries = [], [], [], {}
+    with locked(run.folder):
+        for name, place in data.tests_of(run).items():
+            sequences, boxes = layouts.read(name, place), run.folder / "boxes" / name
+            if layouts.layout_of(name, place) == "vot":
+                records = vot.evaluate(tracker, sequences, boxes, key, on_frame=on_frame)
+                supervised += [{"benchmark": name, "attributes": "", **row} for row in vot.score(records)]
+                summaries[name] = vot.summarise(records, vot.INTERVALS.get(name, vot.usual_lengths(records)))
+            else:
+                rows = benchmarks.evaluate(tracker, sequences, boxes, key, on_frame)
+                scores += [{"benchmark": name, **row} for row in rows]
+                curves += [{"benchmark": name, **line} for line in curves_of(benchmarks.read_results(boxes / key, sequences), sequences)]
+                summaries[name] = benchmarks.summarise(rows)
+            for old in boxes.iterdir():
+                if old.name != key:
+                    shutil.rmtree(old)
+        write_scores(run.folder / "scores.csv", scores)
+        write_rows(run.folder / "curves.csv", curves, CURVES)
+        if supervised:
+            write_rows(run.folder / "supervised.csv", supervised, SUPERVISED)
+        write_json(run.folder / "manifest.json", {
+            "run": run.id, "profile": run.profile.name, "seed": run.seed, "config": run.config.to_dict(), "results": summaries,
+            "training_key": run.training_key, "evaluation_key": key, "training": read_json(source / "training.json"),
+            "machine": machine.describe(device), "evaluated": time.strftime("%Y-%m-%d %H:%M")})
 
 
-def _curves(folder, sequences):
-    """Mean success and precision curves over the targets of a benchmark."""
-    boxes = benchmarks.read_results(folder, sequences)
-    measures = {"success": (metrics.SUCCESS_THRESHOLDS, metrics.success_curve, metrics.overlap),
-                "precision": (metrics.PRECISION_THRESHOLDS, metrics.precision_curve, metrics.center_error)}
-    for name, (thresholds, curve, measure) in measures.items():
-        values = np.mean([curve(measure(boxes[s.name], s.truth)) for s in sequences], axis=0)
-        yield from ({"curve": name, "threshold": round(float(t), 3), "value": round(float(v), 5)} for t, v in zip(thresholds, values))
+def is_current(run, data):
+    """Whether a run is current and has been scored on all of its benchmarks."""
+    return run.state() == "current" and set(data.tests_of(run)) <= set(read_json(run.folder / "manifest.json")["results"])
 
 
-def write_scores(path, rows):
-    """Write rows of `benchmarks.evaluate`, each with its benchmark, as scores.csv."""
-    _write_csv(path, [{**row, "attributes": " ".join(row["attributes"])} for row in rows], SCORES)
-
-
-def _write_csv(path, rows, columns):
-    with atomic(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows({key: round(value, 6) if isinstance(value, float) else value for key, value in row.items()} for row in rows)
+def bring_up_to_date(run, data=None, device="cpu"):
+    """Train and evaluate one run, with the training that it shares, unless it is current."""
+    data = data or write_data(run.profile)
+    if not is_current(run, data):
+        train_run(run.trained_by, data, device)
+        evaluate_run(run, data, device)
+    return run
 
 
 def reproduce(of, jobs=None, device="cpu", on_wait=None):
-    """Bring all runs of a profile up to date: data, crop store, trainings and evaluations, `jobs` runs side by side on a CPU.
+    """Bring all runs of a profile up to date: data, crop stores, trainings and evaluations, `jobs` runs side by side on a CPU.
 
-    `on_wait(states)` is called every second with the share done of each run, {id: 0 to 1}.
+    A row whose training set is not at hand is left out. `on_wait(states)` is called every second with the share done of each run,
+    {id: 0 to 1}.
     """
-    train, tests = write_data(of)
+    data = write_data(of)
     jobs = jobs or (os.cpu_count() if device == "cpu" else 1)
-    open_store(of, train, workers=jobs)
-    todo = [run for run in runs(of) if run.state() != "current"]
+    todo = [run for run in runs(of) if run.has_data and not is_current(run, data)]
+    for run in {run.row.data: run for run in todo}.values():
+        open_store(run, data, workers=jobs)
     waves = [[run for run in todo if not run.row.weights_of], [run for run in todo if run.row.weights_of]]
     for wave in waves:
         with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread, (jobs,)) as pool:  # a fork would inherit held locks
-            pending = {pool.submit(_work, run, train, tests, device) for run in wave}
+            pending = {pool.submit(bring_up_to_date, run, data, device) for run in wave}
             while pending:
                 done, pending = wait(pending, timeout=1)
                 for future in done:
@@ -141,12 +175,6 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
 
 def _one_thread(jobs):
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
-
-
-def _work(run, train, tests, device):
-    store = open_store(run.profile, train)
-    train_run(run, store, device)
-    evaluate_run(run, tests, device)
 
 
 def share_done(run):
@@ -184,7 +212,7 @@ def plan(of):
     Seconds are those of one core, from the finished training on a CPU that is nearest in size; None without any.
     """
     lines = [(run.id, run.state(), _estimate(run)) for run in runs(of)]
-    waiting = [seconds for _, state, seconds in lines if state != "current"]
+    waiting = [seconds for _, state, seconds in lines if state not in ("current", "no data")]
     return lines, None if None in waiting else sum(waiting)
 
 
@@ -200,27 +228,3 @@ def _estimate(run):
     nearest = min(records, key=lambda record: abs(np.log(record["multiplications_a_pair"] / work)))  # a narrow network is less efficient
     speed = nearest["pairs"] * nearest["multiplications_a_pair"] / nearest["seconds"]
     return run.config.training.pairs * work / speed
-
-
-def results(of):
-    """The scores of all finished runs of a profile as a DataFrame: run, row, variant, seed, sigma, benchmark, sequence and scores."""
-    import pandas
-
-    parts = []
-    for run in runs(of):
-        if (run.folder / "manifest.json").is_file():
-            part = pandas.read_csv(run.folder / "scores.csv", keep_default_na=False)
-            config = read_json(run.folder / "manifest.json")["config"]
-            parts.append(part.assign(row=run.name, seed=run.seed, variant=config["variant"], sigma=config["training"]["sigma"]))
-    if not parts:
-        raise BadInput(f"{of.folder}: holds no finished run; start with: scs-siam reproduce --profile {of.name}")
-    return pandas.concat(parts, ignore_index=True)
-
-
-def curves(of):
-    """Mean success and precision curves of all finished runs of a profile as a DataFrame: row, seed, benchmark, curve, threshold, value."""
-    import pandas
-
-    parts = [pandas.read_csv(run.folder / "curves.csv").assign(row=run.name, seed=run.seed)
-             for run in runs(of) if (run.folder / "manifest.json").is_file()]
-    return pandas.concat(parts, ignore_index=True)

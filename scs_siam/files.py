@@ -10,6 +10,11 @@ import cv2
 import numpy as np
 from safetensors import SafetensorError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 
 class BadInput(ValueError):
     """Input that cannot be used; the message is one line that names the thing and the mend."""
@@ -42,6 +47,19 @@ def atomic(path):
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Let one process at a time work on `path`; others wait. Where the system has no such locks (Windows) nobody waits."""
+    lock = Path(path).with_name(f".{Path(path).name}.lock")
+    with writing(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = open(lock, "w", encoding="utf-8")
+    with file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)  # ends with the process, however that ends
+        yield
 
 
 def _umask():

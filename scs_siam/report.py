@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from . import __version__, claims, experiments, machine, metrics, paper, runs, weights
+from . import __version__, claims, evidence, machine, metrics, paper, runs, weights
 from .files import BadInput, read_json, sha256, write_json, write_text
 from .train import read_metrics
 
@@ -19,7 +19,7 @@ FLOORS = {
     "network": "attention model layers weights",
     "pairs and tracking": "store imagenet_vid pairs track",
     "training and evaluation": "train benchmarks supervision vot bench",
-    "runs": "runs experiments comparisons claims report",
+    "runs": "runs evidence experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
     "front doors": "notebooks sweeps commands cli",
 }
@@ -29,7 +29,7 @@ BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 
 def scores(of):
     """Mean scores and speed of each row and benchmark of a profile, as `means` gives them."""
-    return means(experiments.results(of))
+    return means(evidence.results(of))
 
 
 def means(results):
@@ -75,7 +75,7 @@ def times(of):
     """What the finished runs of a profile took, as a DataFrame (row, seed): training pairs, minutes of training and of tracking, device."""
     import pandas
 
-    found, table = experiments.results(of), {}
+    found, table = evidence.results(of), {}
     tracking = (found["frames"] / found["fps_with_decode"]).groupby([found["row"], found["seed"]]).sum() / 60
     for run in runs.runs(of):
         if (run.folder / "manifest.json").is_file():

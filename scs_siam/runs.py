@@ -5,10 +5,11 @@ boxes/ (raw boxes a sequence), scores.csv and curves.csv; the weights are needed
 by hashes in the manifest, never by file times.
 """
 import ast
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .config import RELEASED, Config
+from .config import RELEASED, VARIANTS, Config
 from .files import BadInput, digest, read_json
 from .paper import ALLOWED, root
 
@@ -49,12 +50,28 @@ DEVIATIONS = {  # study: the paper or the released code; D14 turns round what ev
     **{f"SCS-Siam+{number}": _deviation(number, weights_of="SCS-Siam") for number in ("D26", "D30")},
 }
 ROWS = {"untrained": Row("SCS-Siam", trained=False), **TABLE9, **TABLE8, **TABLE10, **MASKS, **DEVIATIONS}
+EVERYWHERE = ("untrained", "SiameseFC", "SiameseFC*", "SCA-Siam", "SSA-Siam", "SCS-Siam")  # scored on all benchmarks (Tables 3 to 7)
+
+
+def row(name):
+    """The row of this name: one of ROWS, or a variant trained with another sigma, such as "SCA-Siam@0.45"; BadInput if it is none."""
+    variant, at, sigma = name.partition("@")
+    if name not in ROWS and at and variant in VARIANTS and re.fullmatch(r"0?\.\d+|[01](\.0+)?", sigma):
+        return Row(variant, {"training.sigma": float(sigma)})
+    if name not in ROWS:
+        raise BadInput(f"there is no row '{name}'; choose some of {', '.join(ROWS)}, or a variant at a sigma such as SCS-Siam@0.45")
+    return ROWS[name]
+
+
+def sigma_row(sigma):
+    """Name of the row that trains SCS-Siam with this sigma; Table 8's 0.9 is SCS-Siam itself."""
+    return "SCS-Siam" if sigma == 0.9 else f"SCS-Siam@{float(sigma)}"
 
 
 def stand_ins(benchmarks):
-    """Which of the benchmarks at hand stands for each of the paper's, {"OTB2015": "SynOTB", ...}; OTB2015 itself where it is there."""
+    """Which benchmark at hand stands for each of the paper's, {"OTB2015": "SynOTB", ...}: itself, part of it, or a synthetic one."""
     found = {}
-    for name in benchmarks:
+    for name in sorted(benchmarks, key=lambda name: name.startswith("Syn")):
         core = name.removeprefix("Syn")
         for dataset in ALLOWED["dataset"]:
             if core == dataset or dataset == "OTB2015" and core.startswith("OTB") and dataset not in benchmarks:
@@ -73,7 +90,8 @@ class Profile:
     preset: str = "paper"
     training: dict = field(default_factory=dict)
     train: str | tuple = ""  # root of a GOT-10k-layout set, or (clips, frames) of a synthetic one
-    tests: dict = field(default_factory=dict)  # benchmark -> root in OTB's layout, or (clips, frames) of a synthetic one
+    vid: str | tuple = ""  # the same of ImageNet VID; "": the row SiameseFC of Table 9 has no data
+    tests: dict = field(default_factory=dict)  # benchmark -> root, or (clips, frames) of a synthetic one; ablations see the first only
 
     @property
     def folder(self):
@@ -87,15 +105,18 @@ def _narrow(width, pairs, epochs, batch, **more):
             "training.balanced": True, **more}
 
 
+SUITES = {"SynOTB": (16, 40), "SynTC128": (6, 40), "SynUAV123": (6, 40), "SynVOT2016": (6, 40), "SynVOT2017": (6, 40)}  # (clips, frames)
 PROFILES = {
-    "smoke": Profile("smoke", ("untrained", "SCS-Siam"), width=0.0625, train=(8, 6), tests={"SynOTB": (2, 12)},
-                     training=_narrow(0.0625, 64, 2, 8)),
-    "mini": Profile("mini", ("untrained", "SiameseFC*", "Extended-SiamFC", "SSA-Siam", "SCA-Siam", "SCS-Siam"), width=0.125,
-                    train=(120, 12), tests={"SynOTB": (16, 60)}, training=_narrow(0.125, 3200, 10, 16)),
+    "smoke": Profile("smoke", ("untrained", "SiameseFC*", "SiameseFC", "SSA-Siam", "SCA-Siam", "SCS-Siam", "SCS-Siam@0.5",
+                               "SCS-Siam@0.9-test", "SCA-GMP", "SCS-Siam+template-mask", "SCS-Siam+D1"),
+                     width=0.0625, train=(8, 6), vid=(4, 6), training=_narrow(0.0625, 32, 2, 8),
+                     tests={"SynOTB": (2, 12), "SynTC128": (1, 8), "SynUAV123": (1, 8), "SynVOT2016": (1, 8), "SynVOT2017": (1, 8)}),
+    "mini": Profile("mini", tuple(ROWS), width=0.125, train=(120, 12), vid=(60, 12), tests=SUITES,
+                    training=_narrow(0.125, 1600, 10, 16)),
     "reference": Profile("reference", ("untrained", "SCS-Siam"), width=0.5,
                          training={"training.pairs": 32_000, "training.epochs": 25, "training.batch": 16,
                                    "training.sequence_weight": 1.0, "training.balanced": True}),
-    "quarter": Profile("quarter", tuple(ROWS), seeds=(0, 1, 2), width=0.25,
+    "quarter": Profile("quarter", tuple(ROWS), seeds=(0, 1, 2), width=0.25, tests=SUITES,
                        training=_narrow(0.25, 8000, 20, 16, **{"training.sequence_weight": 1.0})),
     "paper": Profile("paper", tuple(ROWS), seeds=(0, 1, 2)),
 }
@@ -122,7 +143,12 @@ class Run:
     @property
     def row(self):
         """The row that the run belongs to."""
-        return ROWS[self.name]
+        return row(self.name)
+
+    @property
+    def has_data(self):
+        """Whether the profile names the training set of the row."""
+        return self.row.data == "train" or bool(self.profile.vid)
 
     @property
     def config(self):
@@ -146,7 +172,9 @@ class Run:
         return evaluation_key(self.config, read_json(self.trained_by.folder / "training.json")["weights_sha256"])
 
     def state(self):
-        """"missing", "part" (started), "stale" (made by other settings or code) or "current"."""
+        """"missing", "part" (started), "stale" (made by other settings or code), "current", or "no data" for its training."""
+        if not self.has_data:
+            return "no data"
         if not (self.folder / "manifest.json").is_file():
             return "part" if self.folder.is_dir() else "missing"
         training = self.trained_by.folder / "training.json"
@@ -155,19 +183,24 @@ class Run:
         return "current" if read_json(self.folder / "manifest.json").get("evaluation_key") == self.evaluation_key() else "stale"
 
 
-def profile(name, **changes):
-    """The named profile, with some of its fields replaced; BadInput if there is none."""
+def profile(name, tests=None, **changes):
+    """The named profile, with some of its fields replaced; BadInput if there is none.
+
+    A benchmark in `tests` takes the place of the profile's stand-in for it; the others stay, after it.
+    """
     if name not in PROFILES:
         raise BadInput(f"there is no profile '{name}'; choose one of {', '.join(PROFILES)}")
-    unknown = [row for row in changes.get("rows", ()) if row not in ROWS]
-    if unknown:
-        raise BadInput(f"there is no row '{unknown[0]}'; choose some of {', '.join(ROWS)}")
-    return Profile(**{**vars(PROFILES[name]), **{key: value for key, value in changes.items() if value}})
+    for wanted in changes.get("rows", ()):
+        row(wanted)
+    given, stand = tests or {}, PROFILES[name].tests
+    kept = {test: spec for test, spec in stand.items() if not set(stand_ins([test])) & set(stand_ins(given))}
+    changes = {key: value for key, value in changes.items() if value}
+    return Profile(**{**vars(PROFILES[name]), **changes, "tests": {**given, **kept}})
 
 
 def runs(of):
     """All runs of a profile; a row that shares the training of another comes after it."""
-    return [Run(of, row, seed) for seed in of.seeds for row in sorted(of.rows, key=lambda row: bool(ROWS[row].weights_of))]
+    return [Run(of, name, seed) for seed in of.seeds for name in sorted(of.rows, key=lambda name: bool(row(name).weights_of))]
 
 
 def evaluation_key(config, weights_sha256):

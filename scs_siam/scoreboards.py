@@ -8,10 +8,8 @@ import pandas
 
 from . import paper
 from .report import means
-from .runs import ROWS
+from .runs import ROWS, stand_ins
 
-STAND_INS = {"OTB2015": ("OTB2015", "OTB12", "SynOTB"), "TC128": ("TC128", "SynTC128"), "UAV123": ("UAV123", "SynUAV123"),
-             "VOT2016": ("VOT2016", "SynVOT2016"), "VOT2017": ("VOT2017", "SynVOT2017")}
 ATTRIBUTES = dict(zip(paper.ATTRIBUTES, (
     "fast motion", "background clutter", "motion blur", "deformation", "illumination variation", "in-plane rotation", "low resolution",
     "occlusion", "out-of-plane rotation", "out of view", "scale variation"), strict=True))
@@ -23,9 +21,8 @@ VOT_SCORES = {"accuracy": "accuracy", "failures a sequence": "failures_per_seque
 
 
 def at_hand(frame, benchmark):
-    """The name in `frame["benchmark"]` of a benchmark of the paper or of the first that stands in for it; None where none has a line."""
-    names = set(frame["benchmark"])
-    return next((name for name in STAND_INS[benchmark] if name in names), None)
+    """The name in `frame["benchmark"]` of a benchmark of the paper or of what stands in for it; None where none has a line."""
+    return stand_ins(frame["benchmark"].unique()).get(benchmark)
 
 
 def printed_scores(benchmark):

@@ -18,15 +18,16 @@ BASE = np.linspace(0.2, 0.7, 12)
 
 
 def lines(row, values, benchmark="SynOTB", names=NAMES, attributes=None, **columns):
-    """Results of a row: `values` (seeds, sequences) become auc and precision."""
+    """Results of a row: `values` (seeds, sequences) become auc and precision; one row of values is that of two seeds."""
+    values = np.repeat([values], 2, 0) if np.ndim(values) == 1 else values
     return pd.DataFrame([{"row": row, "seed": seed, "benchmark": benchmark, "sequence": name, "frames": 40 + k, "auc": value,
                           "precision": value, "attributes": (attributes or {}).get(name, ""), **columns}
-                         for seed, one in enumerate(np.atleast_2d(values)) for k, (name, value) in enumerate(zip(names, one))])
+                         for seed, one in enumerate(values) for k, (name, value) in enumerate(zip(names, one))])
 
 
 def vot(row, failures, accuracy=0.5, benchmark="VOT2016"):
-    return pd.DataFrame([{"row": row, "seed": 0, "benchmark": benchmark, "sequence": name, "frames": 40 + k, "accuracy": accuracy,
-                          "failures": count} for k, (name, count) in enumerate(zip(NAMES, failures))])
+    return pd.DataFrame([{"row": row, "seed": seed, "benchmark": benchmark, "sequence": name, "frames": 40 + k, "accuracy": accuracy,
+                          "failures": count} for seed in (0, 1) for k, (name, count) in enumerate(zip(NAMES, failures))])
 
 
 def judged(identifier, *results, supervised=(), speeds=NOTHING, stands_for=STAND_IN, **changes):
@@ -77,7 +78,12 @@ def test_two_seeds_are_paired_by_number_and_resampled():
     assert found.basis == "12 sequences, 2 seeds" and found.outcome == "open"
     np.testing.assert_allclose(found.gain, plain_bootstrap(100 * gain, np.ones(12)), atol=0.15)
     one_seed = compare("C47", pd.concat([better[better["seed"] == 0], worse]), "SynOTB", pair)
-    assert one_seed.outcome == "holds" and one_seed.basis == "12 sequences, 1 seed"
+    assert one_seed.gain[1] > 0 and one_seed.outcome == "open" and one_seed.basis == "12 sequences, 1 seed"
+
+
+def test_rows_of_one_training_need_no_second_seed():
+    rows = [lines(row, [values]) for row, values in (("SCS-Siam@0.9-test", BASE), ("SCS-Siam", BASE + 0.1 + NOISE))]
+    assert compare("C46", pd.concat(rows), "SynOTB", ("SCS-Siam", "SCS-Siam@0.9-test")).outcome == "holds"
 
 
 def test_missing_peers_leave_an_order_open_or_not_attempted():
@@ -127,7 +133,7 @@ def test_accuracy_leaves_out_sequences_without_a_frame_that_counts():
     first, second = vot("SCA-Siam", np.zeros(12), 0.6), vot("CSRDCF (published)", np.zeros(12), 0.5)
     first.loc[3, "accuracy"] = None
     found = compare("C32", pd.concat([first, second]), "VOT2016", ("SCA-Siam", "CSRDCF"))
-    assert found.outcome == "holds" and found.basis == "11 sequences, 1 seed"
+    assert found.outcome == "holds" and found.basis == "11 sequences, 2 seeds"
 
 
 def whole(row, mean, spread):

@@ -6,11 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from scs_siam import experiments, runs
+from scs_siam import evidence, experiments, layouts, runs
 from scs_siam.files import BadInput, read_json, write_json
 from scs_siam.metrics import success_auc
+from scs_siam.sequences import Sequence
 
-TINY = runs.Profile("tiny", ("untrained", "SiameseFC", "SiameseFC@twin"), width=1 / 16, train=(4, 4), tests={"SynOTB": (1, 5)},
+TINY = runs.Profile("tiny", ("untrained", "SCA-Siam", "SiameseFC", "SCA-Siam@twin"), width=1 / 16, train=(4, 4),
+                    tests={"SynOTB": (1, 5), "SynVOT2016": (1, 6)},
                     training={"training.pairs": 8, "training.epochs": 2, "training.batch": 2})
 
 
@@ -21,19 +23,17 @@ def tiny(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "root", lambda: place)
         patch.setattr(experiments, "root", lambda: place)
-        patch.setitem(runs.ROWS, "SiameseFC@twin", runs.Row("SiameseFC", {"tracking.window_influence": 0.5}, weights_of="SiameseFC"))
+        patch.setitem(runs.ROWS, "SCA-Siam@twin", runs.Row("SCA-Siam", {"tracking.window_influence": 0.5}, weights_of="SCA-Siam"))
         _reproduce()
         yield TINY
 
 
 def _reproduce():
-    train, tests = experiments.write_data(TINY)
-    store = experiments.open_store(TINY, train)
+    data = experiments.write_data(TINY)
     for run in runs.runs(TINY):
-        if run.state() != "current":
-            experiments.train_run(run, store)
-            experiments.evaluate_run(run, tests)
-    return store
+        if run.has_data:
+            experiments.bring_up_to_date(run, data)
+    return data
 
 
 def _states():
@@ -41,38 +41,87 @@ def _states():
 
 
 def test_a_finished_profile_is_current_and_gives_results(tiny):
-    assert set(_states().values()) == {"current"}
-    scores = experiments.results(tiny)
-    assert list(scores.row) == ["untrained", "SiameseFC", "SiameseFC@twin"]
-    assert scores.sigma.tolist() == [0.9, 1.0, 1.0]
-    summary = read_json(runs.Run(tiny, "SiameseFC", 0).folder / "manifest.json")["results"]["SynOTB"]
+    assert _states() == {**dict.fromkeys(("untrained", "SCA-Siam", "SCA-Siam@twin"), "current"), "SiameseFC": "no data"}
+    scores = evidence.results(tiny)
+    assert list(scores.row) == ["untrained", "SCA-Siam", "SCA-Siam@twin"]
+    assert scores.sigma.tolist() == [0.9, 0.9, 0.9]
+    summary = read_json(runs.Run(tiny, "SCA-Siam", 0).folder / "manifest.json")["results"]["SynOTB"]
     assert summary["auc"] == pytest.approx(scores.auc[1], abs=1e-6)
-    curves = experiments.curves(tiny)
-    success = curves[(curves.row == "SiameseFC") & (curves.curve == "success")].value
+    curves = evidence.curves(tiny)
+    success = curves[(curves.row == "SCA-Siam") & (curves.curve == "success")].value
     assert success.mean() == pytest.approx(scores.auc[1], abs=1e-4), "the AUC is the mean of the success curve"
     assert success_auc(np.ones(3)) == pytest.approx(20 / 21)
 
 
+def test_rows_of_the_main_tables_run_on_every_benchmark_and_others_on_the_first(tiny):
+    found = evidence.supervised(tiny)
+    assert set(found.row) == {"untrained", "SCA-Siam"} and set(found.benchmark) == {"SynVOT2016"}
+    summary = evidence.supervised_summary(tiny).set_index("row")
+    assert summary.failures_per_sequence["SCA-Siam"] == found.set_index("row").failures["SCA-Siam"], "the mean of one"
+    assert set(evidence.results(tiny).benchmark) == {"SynOTB"}
+
+
+def test_curves_of_an_attribute_are_those_of_its_sequences():
+    def sequence(name, codes):
+        return Sequence(name, ("a", "b"), np.array([[10, 10, 20, 20], [10, 10, 20, 20.0]]), codes)
+    sequences = [sequence("one", ("OCC",)), sequence("two", ("OCC", "FM")), sequence("three", ())]
+    boxes = {name: sequences[0].truth + [[0, 0, 0, 0], [shift, 0, 0, 0]] for name, shift in (("one", 0), ("two", 10), ("three", 99))}
+    lines = list(evidence.curves_of(boxes, sequences))
+    area = {code: np.mean([line["value"] for line in lines if (line["attribute"], line["curve"]) == (code, "success")])
+            for code in ("all", "OCC", "FM")}
+    each = {"one": 20 / 21, "two": (20 / 21 + 7 / 21) / 2, "three": 10 / 21}  # an overlap of 1/3 is above 0, 0.05 .. 0.30
+    means = {"all": list(each), "OCC": ["one", "two"], "FM": ["two"]}
+    assert area == pytest.approx({code: np.mean([each[name] for name in names]) for code, names in means.items()}, abs=1e-5)
+
+
+def test_published_boxes_become_a_row_without_being_kept(tiny, tmp_path):
+    sequences = layouts.read("SynOTB", experiments.write_data(tiny).tests["SynOTB"])
+    truth = sequences[0].truth
+    write_json(tmp_path / "all.json", {"clip": {"name": sequences[0].name, "gt_rect": (truth + [1, 1, 0, 0]).tolist()}})
+    (tmp_path / "boxes").mkdir()
+    np.savetxt(tmp_path / "boxes" / "clip.txt", truth + [1, 1, 0, 0], delimiter=",")
+    evidence.publish(tiny, "Perfect", tmp_path / "boxes", tmp_path / "all.json", "SynOTB", sequences)
+    try:
+        row = evidence.results(tiny).set_index("row").loc["Perfect (published)"]
+        assert row.auc == pytest.approx(20 / 21, abs=1e-6) and np.isnan(row.fps)
+        assert not list((tiny.folder / "published-Perfect").glob("*.txt"))
+    finally:
+        shutil.rmtree(tiny.folder / "published-Perfect")
+
+
+@pytest.mark.parametrize("names, expected", [
+    (["SynOTB", "SynVOT2016"], {"OTB2015": "SynOTB", "VOT2016": "SynVOT2016"}), (["OTB12"], {"OTB2015": "OTB12"}),
+    (["OTB12", "OTB2015"], {"OTB2015": "OTB2015"}), (["wakeboard"], {}),
+])
+def test_stand_ins_are_told_from_the_papers_benchmarks(names, expected):
+    assert runs.stand_ins(names) == expected
+
+
+def test_a_row_at_any_sigma_can_be_named():
+    assert runs.row("SCA-Siam@0.45").changes == {"training.sigma": 0.45} and runs.row("SCS-Siam@0.5") is runs.ROWS["SCS-Siam@0.5"]
+    assert runs.sigma_row(0.9) == "SCS-Siam" and runs.sigma_row(0) in runs.ROWS
+
+
 def test_a_row_that_shares_a_training_has_other_boxes_and_no_weights(tiny):
-    twin, first = (runs.Run(tiny, name, 0) for name in ("SiameseFC@twin", "SiameseFC"))
+    twin, first = (runs.Run(tiny, name, 0) for name in ("SCA-Siam@twin", "SCA-Siam"))
     assert not (twin.folder / "weights.safetensors").exists()
     assert twin.evaluation_key() != first.evaluation_key()
 
 
 def test_deleting_one_run_makes_only_that_one_again(tiny):
-    before = {run.name: (run.folder / "manifest.json").stat().st_mtime_ns for run in runs.runs(tiny)}
+    before = {run.name: (run.folder / "manifest.json").stat().st_mtime_ns for run in evidence.finished(tiny)}
     shutil.rmtree(runs.Run(tiny, "untrained", 0).folder)
-    assert _states() == {"untrained": "missing", "SiameseFC": "current", "SiameseFC@twin": "current"}
+    assert {name for name, state in _states().items() if state == "missing"} == {"untrained"}
     _reproduce()
-    after = {run.name: (run.folder / "manifest.json").stat().st_mtime_ns for run in runs.runs(tiny)}
+    after = {run.name: (run.folder / "manifest.json").stat().st_mtime_ns for run in evidence.finished(tiny)}
     assert [name for name in before if before[name] != after[name]] == ["untrained"]
 
 
 def test_other_settings_and_other_code_are_stale(tiny, monkeypatch):
     other = dataclasses.replace(tiny, training={**tiny.training, "training.momentum": 0.8})
-    assert runs.Run(other, "SiameseFC", 0).state() == "stale"
+    assert runs.Run(other, "SCA-Siam", 0).state() == "stale"
     monkeypatch.setattr(runs, "code_hash", lambda modules: "changed")
-    assert set(_states().values()) == {"stale"}
+    assert set(_states().values()) == {"stale", "no data"}
 
 
 def test_comments_and_docstrings_do_not_change_the_code_hash():
@@ -82,7 +131,8 @@ def test_comments_and_docstrings_do_not_change_the_code_hash():
 
 
 def test_confirm_accepts_a_training_only_if_its_first_losses_come_back(tiny):
-    run, store = runs.Run(tiny, "SiameseFC", 0), _reproduce()
+    run = runs.Run(tiny, "SCA-Siam", 0)
+    store = experiments.open_store(run, _reproduce())
     record = read_json(run.folder / "training.json")
     write_json(run.folder / "training.json", {**record, "training_key": "old"})
     assert run.state() == "stale" and experiments.confirm(run, store) and run.state() == "current"
@@ -100,16 +150,18 @@ def test_confirm_accepts_a_training_only_if_its_first_losses_come_back(tiny):
 def test_plan_estimates_from_finished_trainings_and_costs_shared_ones_nothing(tiny):
     lines, total = experiments.plan(tiny)
     seconds = {name: value for name, _, value in lines}
-    assert total == 0 and seconds["SiameseFC@twin-seed0"] == 0 and seconds["untrained-seed0"] == 0
-    record = read_json(runs.Run(tiny, "SiameseFC", 0).folder / "training.json")
-    assert seconds["SiameseFC-seed0"] == pytest.approx(record["seconds"], rel=1e-6)
+    assert total == 0 and seconds["SCA-Siam@twin-seed0"] == 0 and seconds["untrained-seed0"] == 0
+    record = read_json(runs.Run(tiny, "SCA-Siam", 0).folder / "training.json")
+    assert seconds["SCA-Siam-seed0"] == pytest.approx(record["seconds"], rel=1e-6)
 
 
 @pytest.mark.parametrize("call, words", [
     (lambda: runs.profile("nano"), "no profile 'nano'"),
     (lambda: runs.profile("mini", rows=("SCS",)), "no row 'SCS'"),
+    (lambda: runs.row("SCS-Siam@1.5"), "no row 'SCS-Siam@1.5'"),
+    (lambda: runs.row("SCS@0.5"), "no row 'SCS@0.5'"),
     (lambda: experiments.write_data(runs.profile("paper")), "--train ROOT"),
-    (lambda: experiments.results(dataclasses.replace(TINY, name="none")), "no finished run"),
+    (lambda: evidence.results(dataclasses.replace(TINY, name="none")), "no finished run"),
 ])
 def test_bad_requests_are_one_line(call, words):
     with pytest.raises(BadInput, match=words) as caught:
@@ -118,6 +170,6 @@ def test_bad_requests_are_one_line(call, words):
 
 
 def test_manifest_is_plain_json_with_what_a_reader_needs(tiny):
-    manifest = json.loads((runs.Run(tiny, "SiameseFC", 0).folder / "manifest.json").read_text())
+    manifest = json.loads((runs.Run(tiny, "SCA-Siam", 0).folder / "manifest.json").read_text())
     assert {"config", "seed", "training", "machine", "results", "evaluation_key", "training_key"} <= set(manifest)
     assert {"store", "weights_sha256", "seconds", "pairs", "precision", "machine"} <= set(manifest["training"])
