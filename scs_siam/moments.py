@@ -7,10 +7,11 @@ import pandas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from .figures import ROLES, looks, styled
+from .figures import BLACK, Role, looks, styled
 from .metrics import overlap
 from .panels import CASING, draw_image, sheet
 
+TRUTH = Role(BLACK)  # the truth's green elsewhere is that of a row here
 RATIO = 0.75  # height over width of a picture
 BOX = ["x", "y", "w", "h"]
 
@@ -103,7 +104,7 @@ def window(boxes, shape):
 
 
 def _looks(rows):
-    return {"truth": ROLES["truth"], **looks([row for row in rows if row != "truth"])}
+    return {"truth": TRUTH, **looks([row for row in rows if row != "truth"])}
 
 
 def _write(axes, text):

@@ -13,6 +13,8 @@ RECORD = "SCS_SIAM_RECORD"  # environment variable: the CSV file that `record` w
 
 def record(frame):
     """Hand a DataFrame to the sweep that runs this notebook, if one does; returns it, so that it can end a cell."""
+    if not len(frame):
+        raise BadInput("the table to record has no line; a point of a sweep must measure something")
     if path := os.environ.get(RECORD):
         named = any(name is not None for name in frame.index.names)
         with atomic(path) as part:
