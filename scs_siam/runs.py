@@ -105,14 +105,14 @@ def _narrow(width, pairs, epochs, batch, **more):
             "training.balanced": True, **more}
 
 
-SUITES = {"SynOTB": (16, 40), "SynTC128": (6, 40), "SynUAV123": (6, 40), "SynVOT2016": (6, 40), "SynVOT2017": (6, 40)}  # (clips, frames)
+SUITES = {"SynOTB": (12, 40), "SynTC128": (6, 40), "SynUAV123": (6, 40), "SynVOT2016": (6, 40), "SynVOT2017": (6, 40)}  # (clips, frames)
 PROFILES = {
     "smoke": Profile("smoke", ("untrained", "SiameseFC*", "SiameseFC", "SSA-Siam", "SCA-Siam", "SCS-Siam", "SCS-Siam@0.5",
                                "SCS-Siam@0.9-test", "SCA-GMP", "SCS-Siam+template-mask", "SCS-Siam+D1"),
                      width=0.0625, train=(8, 6), vid=(4, 6), training=_narrow(0.0625, 32, 2, 8),
                      tests={"SynOTB": (2, 12), "SynTC128": (1, 8), "SynUAV123": (1, 8), "SynVOT2016": (1, 8), "SynVOT2017": (1, 8)}),
     "mini": Profile("mini", tuple(ROWS), width=0.125, train=(120, 12), vid=(60, 12), tests=SUITES,
-                    training=_narrow(0.125, 1600, 10, 16)),
+                    training=_narrow(0.125, 1200, 10, 16)),
     "reference": Profile("reference", ("untrained", "SCS-Siam"), width=0.5,
                          training={"training.pairs": 32_000, "training.epochs": 25, "training.batch": 16,
                                    "training.sequence_weight": 1.0, "training.balanced": True}),
