@@ -56,8 +56,8 @@ def finding(apart, base):
     """One sentence on paired differences (`evidence.differences`): which rows can be told from the row `base`."""
     if not len(apart):
         return f"Nothing that could be compared with {base} was run."
-    clear = [f"{line.row} by {line.difference:+.3f} ({line.low:+.3f} to {line.high:+.3f})" for line in apart.itertuples()
-             if line.low > 0 or line.high < 0]
+    clear = [f"{line.row} by {line.difference:+.3f} ({line.low:+.3f} to {line.high:+.3f}, {line.seeds} seed{'s' * (line.seeds > 1)})"
+             for line in apart.itertuples() if line.low > 0 or line.high < 0]
     return f"Apart from {base}: {'; '.join(clear)}." if clear else f"None of the {len(apart)} rows can be told from {base}."
 
 
