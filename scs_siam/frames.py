@@ -1,4 +1,4 @@
-"""Frames of one clip, from image files, a folder, a video file or an array, one at a time: RGB uint8 (H, W, 3), all of one size."""
+"""Frames of one clip, from image files, a folder, a video, a camera or an array, one at a time: RGB uint8 (H, W, 3), all of one size."""
 import collections
 import os
 import re
@@ -27,10 +27,13 @@ def image_files(folder):
 class Frames:
     """A clip as a sequence of RGB uint8 frames (H, W, 3); only the frame in hand is kept in memory.
 
-    `source` is a list of image files, a folder of images, an image or video file, or a uint8 array (N, H, W, 3). All but a video can be
-    indexed and have a length; a video's length is what its header says, which may be off, and asking for it is a TypeError where the header
-    says nothing. BadInput names a source that is missing or empty, a frame that cannot be read and a frame of another size than the first.
+    `source` is a list of image files, a folder of images, an image or video file, a camera's number ("0"), a stream's address
+    ("rtsp://..."), or a uint8 array (N, H, W, 3). All but videos, cameras and streams can be indexed and have a length; a video's length is
+    what its header says, which may be off, and asking for it is a TypeError where there is none. BadInput names a source that is missing or
+    empty, a frame that cannot be read and a frame of another size than the first.
     """
+
+    live = False  # whether frames come from a camera or a stream, at their own pace
 
     def __init__(self, source):
         self._shape = self._video = None
@@ -39,13 +42,17 @@ class Frames:
                 raise BadInput(f"frames: an array must be uint8 (N, H, W, 3), not {source.dtype} {source.shape}")
             self._items = source
         elif isinstance(source, (str, os.PathLike)):
-            self._items = self._open(Path(source))
+            self.live = is_live(source)
+            self._items = self._open(str(source) if self.live else Path(source))
         else:
             self._items = [Path(path) for path in source]
             if not self._items:
                 raise BadInput("frames: the list of image files is empty")
 
     def _open(self, path):
+        if self.live:
+            self._video = path
+            return None
         if path.is_dir():
             return image_files(path)
         if not path.exists():
@@ -59,6 +66,8 @@ class Frames:
     def __len__(self):
         if self._video is None:
             return len(self._items)
+        if self.live:
+            raise TypeError(f"{self._video}: a live source has no length; iterate instead")
         capture = _capture(self._video)
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         capture.release()
@@ -98,13 +107,20 @@ class Frames:
         finally:
             capture.release()
         if number == 0:
-            raise BadInput(f"{self._video}: no frame of this video can be decoded; convert it to MP4 or to a folder of images")
+            mend = "see that it is on and free" if self.live else "convert it to MP4 or to a folder of images"
+            raise BadInput(f"{self._video}: no frame of this video can be decoded; {mend}")
 
     def _same_size(self, frame, name):
         if frame.shape != self._shape:
             size, first = (f"{shape[1]} x {shape[0]}" for shape in (frame.shape, self._shape))
             raise BadInput(f"{name}: is {size} pixels, but the first frame is {first}; all frames of a clip must be of one size")
         return frame
+
+
+def is_live(source):
+    """Whether a source names a camera ("0") or a stream ("rtsp://..."), not a file or folder."""
+    text = str(source)
+    return bool(re.fullmatch(r"[0-9]{1,2}", text) and not os.path.exists(text) or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text))
 
 
 def prefetch(frames, ahead=4):
@@ -118,12 +134,15 @@ def prefetch(frames, ahead=4):
 
 
 def _capture(path):
+    number = re.fullmatch(r"[0-9]{1,2}", str(path)) and is_live(path)
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says what OpenCV's several lines do not
     try:
-        capture = cv2.VideoCapture(str(path))
+        capture = cv2.VideoCapture(int(path) if number else str(path))
     finally:
         cv2.utils.logging.setLogLevel(level)
+    if not capture.isOpened() and is_live(path):
+        raise BadInput(f"{path}: this {'camera' if number else 'stream'} cannot be opened; see that it is on and free")
     if not capture.isOpened():
         raise BadInput(f"{path}: is not a video that OpenCV can read; convert it to MP4 or to a folder of images")
     return capture

@@ -1,10 +1,15 @@
 """A clip is the same from a list, a folder, a video and an array, and bad frames are named."""
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from scs_siam.clips import ClipWriter
 from scs_siam.files import BadInput, write_image
-from scs_siam.frames import Frames, prefetch
+from scs_siam.frames import Frames, is_live, prefetch
 
 
 def picture(number, width=48, height=32):
@@ -79,3 +84,24 @@ def test_bad_frames(tmp_path):
     write_image(tmp_path / "clip" / "1.jpg", picture(1, width=40))
     for message in (raises(lambda: list(Frames(tmp_path / "clip"))), raises(lambda: Frames(tmp_path / "clip")[1])):
         assert "1.jpg" in message and "40 x 32" in message and "48 x 32" in message
+
+
+def test_cameras_and_streams_are_named_so(tmp_path, monkeypatch, refused, texture):
+    """A number is a camera unless a file has that name; a stream is read over HTTP from this machine."""
+    monkeypatch.chdir(tmp_path)
+    assert [is_live(source) for source in ("0", "12", "rtsp://host/1", "clip.mp4", "C:\\clip.mp4", "123", Path("0"))] == [
+        True, True, True, False, False, False, True]
+    write_image(tmp_path / "7" / "1.png", texture(40, 60))
+    assert not is_live("7") and len(Frames("7")) == 1
+    with ClipWriter(tmp_path / "clip.mp4") as clip:
+        for number in range(3):
+            clip.write(texture(96, 128, number), (1, 1, 20, 20))
+    handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        frames = Frames(f"http://127.0.0.1:{server.server_port}/clip.mp4")
+        assert frames.live and [frame.shape for frame in frames] == [(96, 128, 3)] * 3
+        server.shutdown()
+    with pytest.raises(TypeError, match="no length"):
+        len(frames)
+    refused(lambda: next(iter(Frames("97"))), "97: this camera cannot be opened")
