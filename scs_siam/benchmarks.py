@@ -13,10 +13,13 @@ from .boxes import check_box, from_one_based, read_boxes, to_one_based, write_bo
 from .files import BadInput, read_json, sha256, write_json
 from .frames import Frames
 from .sequences import ATTRIBUTES, Sequence, attributes, read_otb, read_published
+from .supervision import START, TRACKED, Record, read_record, write_record
 
 __all__ = [
-    "ATTRIBUTES", "Sequence", "attributes", "evaluate", "read_otb", "read_published", "read_results", "score", "score_results", "summarise",
+    "ATTRIBUTES", "FORMATS", "Sequence", "attributes", "evaluate", "read_otb", "read_published", "read_results", "read_track", "score",
+    "score_results", "summarise", "write_track",
 ]
+FORMATS = ("plain", "otb", "got10k", "vot")
 
 
 def evaluate(tracker, sequences, out, key, on_frame=None):
@@ -95,6 +98,42 @@ def read_results(folder, sequences):
             raise BadInput(f"{path}: has {len(boxes)} boxes for {len(sequence.truth)} frames; delete it and evaluate again")
         results[sequence.name] = boxes
     return results
+
+
+def write_track(path, boxes, form="plain"):
+    """Write the boxes (N, 4) of one tracked clip, whole or not at all, in one of FORMATS, a line a frame.
+
+    "plain": 0-based x,y,w,h, as in this package; "otb", "got10k": 1-based x,y,w,h; "vot": a line 1 for the given first box, then 0-based
+    x,y,w,h.
+    """
+    _check_format(form)
+    if form == "vot":
+        codes = np.full(len(boxes), TRACKED)
+        codes[0] = START
+        write_record(path, Record(codes, np.asarray(boxes, np.float64)))
+    else:
+        write_boxes(path, boxes if form == "plain" else to_one_based(boxes))
+
+
+def read_track(path, form="plain", first=None):
+    """Boxes (N, 4), 0-based, of a file of one of FORMATS; VOT's holds no first box, so it is `first`, NaN without.
+
+    BadInput names a line that is no box and, of VOT's, one that restarts the tracker (`vot.read_runs` reads those).
+    """
+    _check_format(form)
+    if form != "vot":
+        return read_boxes(path) if form == "plain" else from_one_based(read_boxes(path))
+    record = read_record(path)
+    if record.codes[0] != START or (record.codes[1:] != TRACKED).any():
+        raise BadInput(f"{path}: is a run with restarts, not one track; its lines after the first must be boxes x,y,w,h")
+    boxes = record.boxes.copy()
+    boxes[0] = np.nan if first is None else check_box(first, "first box")
+    return boxes
+
+
+def _check_format(form):
+    if form not in FORMATS:
+        raise BadInput(f"format '{form}': choose one of {', '.join(FORMATS)}")
 
 
 def _track(tracker, sequence, on_frame):

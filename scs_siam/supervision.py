@@ -74,12 +74,13 @@ def write_record(path, record):
     write_text(path, "\n".join(lines) + "\n")
 
 
-def read_record(path, count):
-    """The Record of a sequence of `count` frames from VOT's text format; BadInput names a line that is neither a code nor a box."""
+def read_record(path, count=None):
+    """The Record of a sequence of `count` frames (any without) from VOT's text format; BadInput names a line that is no code and no box."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from error
+    count = count or max(1, len(lines))
     if len(lines) != count:
         raise BadInput(f"{path}: has {len(lines)} lines for {count} frames; delete it and evaluate again")
     codes, boxes = np.full(count, TRACKED), np.full((count, 4), np.nan)
