@@ -42,8 +42,8 @@ $(STAMP):
 	@$(BIN)/python -m ipykernel install --sys-prefix >/dev/null
 	@rm -f .venv/.setup-* && touch $@
 
-data: $(STAMP) ## write the synthetic benchmark (PROFILE=mini)
-	@$(BIN)/scs-siam data --profile $(PROFILE)
+data: $(STAMP) ## write the synthetic benchmark (PROFILE=mini); DATASET=otb2015 ROOT=folder tells of a real set and checks it
+	@$(BIN)/scs-siam data $(if $(DATASET),--dataset $(DATASET) $(if $(ROOT),--root $(ROOT)),--profile $(PROFILE))
 
 reproduce: $(STAMP) ## train, track and score all that is not up to date, then tables and figures (PROFILE=mini)
 	@$(BIN)/scs-siam reproduce --profile $(PROFILE)

@@ -1,10 +1,10 @@
-"""The command line, scs-siam: track, train, evaluate, plan, reproduce, data, sweep."""
+"""The command line, scs-siam: track, train, evaluate, export, trax, bench, data, plan, run, reproduce, sweep."""
 import argparse
 import re
 import sys
 from pathlib import Path
 
-from . import commands
+from . import commands, run_commands
 from .config import PRESETS, VARIANTS
 from .files import BadInput
 
@@ -25,87 +25,130 @@ def main(arguments=None):
     except BadInput as error:
         print(f"scs-siam {parsed.command}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print(f"scs-siam {parsed.command}: stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        kept = str(error) or "stopped; what was finished is kept, the same command goes on from there"
+        print(f"scs-siam {parsed.command}: {kept}", file=sys.stderr)
         raise SystemExit(130) from None
 
 
 def parser():
-    """The argument parser with all commands."""
-    top = Parser("scs-siam", description="Train, run and check the SCS-Siam tracker (Sensors 2020, 20(14), 4021).", epilog="""examples:
-  scs-siam track clip.mp4 --box 120,80,60,90 --output tracked.mp4
-  scs-siam evaluate --layout otb --root data/OTB2015 --out results
-  scs-siam reproduce --profile mini""", formatter_class=argparse.RawDescriptionHelpFormatter)
-    group = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-
-    def command(name, run, text):
-        made = group.add_parser(name, help=text, description=text)
+    """The argument parser with all commands, each with an example."""
+    top = Parser("scs-siam", description="Train, run and check the SCS-Siam tracker (Sensors 2020, 20(14), 4021).",
+                 epilog="examples:\n" + "\n".join(f"  {example}" for _, _, _, example, _ in COMMANDS) + "\n\n"
+                 "exit codes:\n  0 done; 2 bad input, said in one line on stderr; 130 stopped by Ctrl-C, what was finished is kept",
+                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    group = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser, title="commands")
+    for name, run, text, example, add in COMMANDS:
+        made = group.add_parser(name, help=text, description=text, epilog=f"example:\n  {example}",
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
         made.set_defaults(run=run)
-        return made
+        add(made)
+    return top
 
-    made = command("track", commands.track, "Follow one target through a video file or a folder of images.")
-    made.add_argument("source", help="video file, or folder of images in the order of their names")
-    made.add_argument("--box", required=True, metavar="X,Y,W,H",
-                      help="the target in the first frame, pixels from 0 (a negative x: --box=-9,8,7,6)")
+
+def _track(made):
+    made.add_argument("source", help="video file, folder of images in the order of their names, camera number (0) or stream (rtsp://...)")
+    made.add_argument("--box", metavar="X,Y,W,H", help="the target in the first frame, pixels from 0 (a negative x: --box=-9,8,7,6); "
+                                                       "without it you draw the box with the mouse")
+    made.add_argument("--show", action="store_true", help="show a window while tracking; q ends")
     made.add_argument("--output", type=Path, metavar="CLIP.mp4", help="write a clip with the boxes drawn")
-    made.add_argument("--boxes", type=Path, metavar="BOXES.txt", help="write the boxes, 0-based x,y,w,h, a line a frame")
+    made.add_argument("--boxes", type=Path, metavar="BOXES.txt", help="write the boxes, a line a frame")
+    made.add_argument("--format", choices=["plain", "otb", "got10k", "vot"], default="plain",
+                      help="of --boxes: plain (0-based x,y,w,h), otb or got10k (1-based), vot (a line 1, then 0-based)")
     _add_weights(made)
 
-    made = command("train", commands.train, "Train one variant on a GOT-10k-layout set; the same command goes on after an interruption.")
+
+def _train(made):
     made.add_argument("--root", required=True, metavar="DIR", help="folder with list.txt")
     made.add_argument("--store", required=True, type=Path, metavar="DIR", help="where the crop store is, or is to be built")
     made.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of checkpoints, log and weights")
-    made.add_argument("--variant", default="SCS-Siam", help=f"one of {', '.join(VARIANTS)}")
+    _add_network(made)
     made.add_argument("--preset", default="paper", help=f"one of {', '.join(PRESETS)}")
-    made.add_argument("--width", type=float, default=1.0, help="factor on the channels (1: the paper's)")
     made.add_argument("--seed", type=_whole(0), default=0)
     made.add_argument("--workers", type=_whole(1), default=2, help="processes that build the store")
     made.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, such as training.pairs=20000")
-    made.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    made.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write loss and learning rate for TensorBoard (an extra)")
+    _add_device(made)
 
-    made = command("evaluate", commands.evaluate, "One-pass evaluation on a benchmark; finished sequences are not run again.")
+
+def _evaluate(made):
     made.add_argument("--layout", choices=["otb", "tc128", "uav123"], default="otb", help="how the benchmark's folders are laid out")
     made.add_argument("--root", required=True, type=Path, metavar="DIR")
     made.add_argument("--sequences", metavar="A,B", help="only these")
     made.add_argument("--out", required=True, type=Path, metavar="DIR", help="raw boxes, 1-based x,y,w,h, and scores.csv")
     _add_weights(made)
 
-    for name, run, text in (("plan", commands.plan, "Print which runs are current, stale or missing, and how long the rest takes."),
-                            ("reproduce", commands.reproduce, "Bring all runs, figures and tables of a profile up to date."),
-                            ("data", commands.data, "Write the synthetic benchmark of a profile.")):
-        made = command(name, run, text)
-        made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter or paper")
-        made.add_argument("--train", default="", metavar="ROOT", help="training set in GOT-10k layout, instead of the profile's")
-        made.add_argument("--vid", default="", metavar="ROOT", help="ImageNet VID, for the row SiameseFC of Table 9")
-        made.add_argument("--test", nargs="*", default=[], metavar="NAME=ROOT",
-                          help="benchmarks instead of the profile's; the name tells the layout, else NAME=LAYOUT:ROOT (otb, vot, ...)")
-        made.add_argument("--rows", default="", metavar="A,B", help="only these rows")
-        made.add_argument("--seeds", type=_seeds, default=(), metavar="0,1", help="only these seeds")
-        if name == "plan":
-            made.add_argument("--confirm", action="store_true",
-                              help="accept trainings made by older code if today's repeats their first losses")
-        if name == "reproduce":
-            made.add_argument("--jobs", type=_whole(1), default=None, help="runs side by side (CPU only; default: one a core)")
-            made.add_argument("--device", default="auto", help="auto, cpu or cuda")
-            made.add_argument("--no-notebooks", action="store_true", help="runs only")
 
-    made = command("bench", commands.bench, "Measure the speed of tracking or training: all forms in one process, in turn.")
+def _export(made):
+    made.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of template.onnx and search.onnx")
+    made.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of this project (default: the shipped ones)")
+
+
+def _bench(made):
     made.add_argument("what", choices=["track", "train"])
-    made.add_argument("--width", type=float, default=1.0, help="factor on the channels (1: the paper's)")
-    made.add_argument("--variant", default="SCS-Siam", help=f"one of {', '.join(VARIANTS)}")
+    _add_network(made)
     made.add_argument("--batch", type=_whole(1), default=8, help="pairs a training step")
     made.add_argument("--rounds", type=_whole(1), default=15)
     made.add_argument("--store", type=Path, metavar="DIR", help="crop store to train from (default: that of the smoke profile)")
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    made.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    _add_device(made)
 
-    made = command("sweep", commands.sweep, "Run a notebook over a grid of parameters and collect one table.")
+
+def _data(made):
+    made.add_argument("--dataset", metavar="NAME", help="a real set, such as otb2015: where it comes from, its licence, its layout")
+    made.add_argument("--root", type=Path, metavar="DIR", help="with --dataset: check this folder; nothing in it is changed")
+    _add_profile(made)
+
+
+def _plan(made):
+    _add_profile(made)
+    made.add_argument("--confirm", action="store_true", help="accept trainings made by older code if today's repeats their first losses")
+
+
+def _run(made):
+    made.add_argument("--index", type=_whole(0), required=True, metavar="N", help="number of the run, as scs-siam plan lists them")
+    _add_profile(made)
+    _add_device(made)
+
+
+def _reproduce(made):
+    _add_profile(made)
+    made.add_argument("--jobs", type=_whole(1), default=None, help="runs side by side (CPU only; default: one a core)")
+    made.add_argument("--no-notebooks", action="store_true", help="runs only")
+    _add_device(made)
+
+
+def _sweep(made):
     made.add_argument("notebook", help="number or path, such as 04")
     made.add_argument("grid", nargs="*", metavar="NAME=V1,V2", help="values of each parameter")
     made.add_argument("--seeds", type=_seeds, default=(0,), metavar="0,1")
     made.add_argument("--jobs", type=_whole(1), default=1)
     made.add_argument("--out", type=Path, default=Path("build/sweep"))
-    return top
+
+
+def _add_profile(made):
+    made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter or paper")
+    made.add_argument("--train", default="", metavar="ROOT", help="training set in GOT-10k layout, instead of the profile's")
+    made.add_argument("--vid", default="", metavar="ROOT", help="ImageNet VID, for the row SiameseFC of Table 9")
+    made.add_argument("--test", nargs="*", default=[], metavar="NAME=ROOT",
+                      help="benchmarks instead of the profile's; the name tells the layout, else NAME=LAYOUT:ROOT (otb, vot, ...)")
+    made.add_argument("--rows", default="", metavar="A,B", help="only these rows")
+    made.add_argument("--seeds", type=_seeds, default=(), metavar="0,1", help="only these seeds")
+
+
+def _add_network(made):
+    made.add_argument("--variant", default="SCS-Siam", help=f"one of {', '.join(VARIANTS)}")
+    made.add_argument("--width", type=float, default=1.0, help="factor on the channels (1: the paper's)")
+
+
+def _add_weights(made):
+    made.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of this project (default: the shipped ones)")
+    made.add_argument("--precision", choices=["fast", "exact"], default="fast", help="exact: plain float32")
+    _add_device(made)
+
+
+def _add_device(made):
+    made.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
 
 def _whole(least):
@@ -120,7 +163,27 @@ def _seeds(text):
     return tuple(_whole(0)(part) for part in text.split(","))
 
 
-def _add_weights(made):
-    made.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of this project (default: the shipped ones)")
-    made.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    made.add_argument("--precision", choices=["fast", "exact"], default="fast", help="exact: plain float32")
+COMMANDS = (  # name, function, what it does, an example, its arguments
+    ("track", commands.track, "Follow one target through a video, a folder of images, a camera or a stream.",
+     "scs-siam track clip.mp4 --box 120,80,60,90 --output tracked.mp4 --boxes boxes.txt", _track),
+    ("train", commands.train, "Train one variant on a GOT-10k-layout set; the same command goes on after an interruption.",
+     "scs-siam train --root GOT-10k/train --store data/stores/got10k --out data/results/mine", _train),
+    ("evaluate", commands.evaluate, "One-pass evaluation on a benchmark; finished sequences are not run again.",
+     "scs-siam evaluate --layout otb --root OTB2015 --out results", _evaluate),
+    ("export", commands.export, "Write the network's template and search halves as ONNX and check them against PyTorch (an extra).",
+     "scs-siam export --out build/onnx", _export),
+    ("trax", commands.trax, "Serve the tracker to the VOT toolkit over the TraX protocol (an extra).",
+     "scs-siam trax --weights data/results/mine/weights.safetensors", _add_weights),
+    ("bench", commands.bench, "Measure the speed of tracking or training: all forms in one process, in turn.",
+     "scs-siam bench track --width 0.5", _bench),
+    ("data", run_commands.data, "Write the synthetic benchmark of a profile, or tell of a real one and check a folder of it.",
+     "scs-siam data --dataset otb2015 --root OTB2015", _data),
+    ("plan", run_commands.plan, "List the runs of a profile by number: current, stale or missing, and how long the rest takes.",
+     "scs-siam plan --profile paper --train GOT-10k/train --test OTB2015=OTB2015", _plan),
+    ("run", run_commands.run, "Train and evaluate one run of a profile by its number: one task of a job array.",
+     "scs-siam run --profile mini --index 5", _run),
+    ("reproduce", run_commands.reproduce, "Bring all runs, figures and tables of a profile up to date.",
+     "scs-siam reproduce --profile mini", _reproduce),
+    ("sweep", run_commands.sweep, "Run a notebook over a grid of parameters and collect one table.",
+     "scs-siam sweep 02 sigma=0.5,0.7,0.9 --seeds 0,1 --jobs 2", _sweep),
+)

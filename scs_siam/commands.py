@@ -1,11 +1,14 @@
-"""What each command of scs-siam does with its parsed arguments. Heavy modules are imported where they are used, so that --help is quick."""
+"""What the commands on one network do: track, train, evaluate, export, trax, bench.
+
+Heavy modules are imported where they are used, so that --help is quick.
+"""
+import itertools
 import json
-import sys
-import time
 from pathlib import Path
 
 from .config import Config
 from .files import BadInput
+from .progress import Progress
 
 
 def _tracker(args):
@@ -13,10 +16,10 @@ def _tracker(args):
     from .weights import load_weights, shipped
 
     model, config = load_weights(args.weights or shipped())
-    return Tracker(model, config.tracking, _device(args.device), args.precision), config
+    return Tracker(model, config.tracking, device(args.device), args.precision), config
 
 
-def _device(name):
+def device(name):
     import torch
 
     from .machine import default_device
@@ -31,54 +34,104 @@ def _device(name):
 
 def track(args):
     """Follow one target through a clip; boxes and clip hold what was done, also after an interruption."""
-    from contextlib import ExitStack
-
-    from tqdm import tqdm
-
-    from .boxes import parse_box, write_boxes
-    from .clips import ClipWriter
+    from . import live
+    from .boxes import parse_box
     from .frames import Frames, prefetch
 
-    box, boxes = parse_box(args.box), []
+    box = parse_box(args.box) if args.box else None
+    if box is None:
+        live.need_display("give the target with --box X,Y,W,H")
+    if args.show:
+        live.need_display("leave out --show; --output writes a clip")
+    for path in (args.output, args.boxes):
+        if path and path.exists() and Path(args.source).exists() and path.samefile(args.source):
+            raise BadInput(f"{path}: is the source itself; choose another name for what is written")
     tracker, _ = _tracker(args)
     frames = Frames(args.source)
-    for path in (args.output, args.boxes):
-        if path and path.exists() and path.samefile(args.source):
-            raise BadInput(f"{path}: is the source itself; choose another name for what is written")
-    try:
-        with ExitStack() as stack:
-            clip = stack.enter_context(ClipWriter(args.output)) if args.output else None
+    coming = prefetch(frames, 1 if frames.live else 4)
+    first = next(coming)
+    _follow(args, tracker, itertools.chain([first], coming), live.draw_first_box(first) if box is None else box, _length(frames))
 
-            def on_frame(frame, found):
-                boxes.append(found)
-                if clip:
-                    clip.write(frame, found)
-            tracker.track(tqdm(prefetch(frames), unit="frame", file=sys.stderr, disable=None), box, on_frame)
-    finally:
-        if args.boxes and boxes:
-            write_boxes(args.boxes, boxes)
+
+def _length(frames):
+    try:
+        return len(frames)
+    except TypeError:  # a live source, or a header that says nothing
+        return None
+
+
+def _follow(args, tracker, frames, box, length):
+    """Track, show and write; KeyboardInterrupt, once all is written, if Ctrl-C ended it."""
+    from contextlib import ExitStack
+
+    from . import live
+    from .benchmarks import write_track
+    from .clips import ClipWriter
+
+    boxes = []
+    with ExitStack() as stack:
+        clip = stack.enter_context(ClipWriter(args.output)) if args.output else None
+        if args.boxes:
+            stack.callback(lambda: boxes and write_track(args.boxes, boxes, args.format))
+        window = stack.enter_context(live.Window()) if args.show else None
+        progress = stack.enter_context(Progress(length, "frame"))
+        asked = stack.enter_context(live.interruptible())
+
+        def until_asked():
+            for frame in frames:
+                yield frame
+                if asked.is_set() or window and window.ended:
+                    return
+
+        def on_frame(frame, found):
+            boxes.append(found)
+            if clip:
+                clip.write(frame, found)
+            if window:
+                window.show(frame, found)
+            progress.show(len(boxes))
+        tracker.track(until_asked(), box, on_frame)
+    if asked.is_set():
+        raise KeyboardInterrupt(f"stopped after {len(boxes)} frames; clip and boxes hold them")
     print(f"{len(boxes)} frames; last box {','.join(f'{value:.1f}' for value in boxes[-1])}")
 
 
 def train(args):
     """Build or open the crop store and train one variant."""
-    from tqdm import tqdm
-
     from .store import CropStore, read_got10k
     from .train import Trainer
 
-    config = Config.preset(args.preset, args.variant, args.width).replace(**dict(_setting(text) for text in args.set))
-    store = CropStore.build(read_got10k(args.root), args.store, config.training.min_area, args.workers)
-    trainer = Trainer(config, store, args.out, args.seed, _device(args.device))
-    with tqdm(total=config.training.pairs, unit="pair", file=sys.stderr, smoothing=0.05) as bar:
+    config = Config.preset(args.preset, args.variant, args.width).replace(**dict(setting(text) for text in args.set))
+    write = _scalars(args.tensorboard) if args.tensorboard else None
+    with Progress(1, "crop store") as progress:
+        store = CropStore.build(read_got10k(args.root), args.store, config.training.min_area, args.workers,
+                                lambda done, total: progress.show(done / total))
+    trainer = Trainer(config, store, args.out, args.seed, device(args.device))
+    with Progress(config.training.pairs, "pair", args.out / "progress.log") as progress:
         def on_step(record):
-            bar.update(record["pairs"] - bar.n)
-            bar.set_postfix(loss=f"{record['loss']:.3f}", epoch=record["epoch"], refresh=False)
+            if write:
+                write(record)
+            progress.show(record["pairs"], f"epoch {record['epoch']}, loss {record['loss']:.3f}")
         trainer.run(on_step)
     print(args.out / "weights.safetensors")
 
 
-def _setting(text):
+def _scalars(folder):
+    """A function that writes loss and learning rate of a training record for TensorBoard."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise BadInput("--tensorboard: TensorBoard is not installed; pip install 'scs-siam[tensorboard]'") from None
+    writer = SummaryWriter(str(folder))
+
+    def write(record):
+        for name in ("loss", "learning_rate"):
+            writer.add_scalar(f"training/{name}", record[name], record["step"])
+        writer.flush()
+    return write
+
+
+def setting(text):
     name, equals, value = text.partition("=")
     if not equals:
         raise BadInput(f"--set {text}: write NAME=VALUE, such as training.pairs=20000")
@@ -100,97 +153,31 @@ def evaluate(args):
     sequences = layouts.READERS[args.layout](args.root, args.sequences.split(",") if args.sequences else None)
     tracker, config = _tracker(args)
     key = evaluation_key(config, sha256(weights)) + ("-exact" if args.precision == "exact" else "")
-    rows = benchmarks.evaluate(tracker, sequences, args.out, key, _progress(sequences))
+    starts = dict(zip((sequence.name for sequence in sequences), itertools.accumulate((len(s.truth) for s in sequences), initial=1)))
+    with Progress(sum(len(sequence.truth) for sequence in sequences), "frame", args.out / "progress.log") as progress:
+        rows = benchmarks.evaluate(tracker, sequences, args.out, key,
+                                   lambda sequence, index, *_: progress.show(starts[sequence.name] + index, sequence.name))
     write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.resolve().name, **row} for row in rows])
     total = benchmarks.summarise(rows)
     print(f"{key}: {total['targets']} targets, AUC {total['auc']:.3f}, precision {total['precision']:.3f}, "
           f"{total['fps']:.1f} frames/s ({total['fps_with_decode']:.1f} with decoding)")
 
 
-def _progress(sequences):
-    from tqdm import tqdm
+def export(args):
+    """Write template.onnx and search.onnx of a weights file."""
+    from . import export
+    from .weights import load_weights, shipped
 
-    bar = tqdm(total=sum(len(sequence.truth) for sequence in sequences), unit="frame", file=sys.stderr, disable=None)
-
-    def on_frame(sequence, index, frame, box):
-        bar.set_description(sequence.name, refresh=False)
-        bar.update()
-    return on_frame
-
-
-def _profile(args):
-    from .runs import profile
-
-    tests = dict(text.split("=", 1) if "=" in text else (Path(text).name, text) for text in args.test)
-    rows = tuple(row for row in args.rows.split(",") if row)
-    return profile(args.profile, train=args.train, vid=args.vid, tests=tests, seeds=args.seeds, rows=rows)
+    model, config = load_weights(args.weights or shipped())
+    for name, difference in export.export(model, config.tracking, args.out).items():
+        print(f"{args.out / name}: opset {export.OPSET}, at most {difference:.1g} from PyTorch")
 
 
-def plan(args):
-    """Print the state of each run of a profile and the time that is left."""
-    from . import experiments
-    from .runs import runs
+def trax(args):
+    """Serve the tracker to a TraX client."""
+    from .trax_server import serve
 
-    of = _profile(args)
-    if args.confirm:
-        data = experiments.write_data(of)
-        for run in runs(of):
-            if (run.folder / "training.json").is_file() and not experiments.confirm(run, experiments.open_store(run, data)):
-                print(f"{run.id}: today's code gives other losses; the run must be repeated")
-    lines, total = experiments.plan(of)
-    for run, state, seconds in lines:
-        print(f"{run:34} {state:8} {_time(seconds) if state != 'current' else ''}")
-    print(f"profile {of.name}: {len(lines)} runs, about {_time(total)} on one core here")
-
-
-def _time(seconds):
-    if seconds is None:
-        return "unknown (nothing was measured yet)"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def data(args):
-    """Write a profile's synthetic sets and print their folders."""
-    from .experiments import write_data
-
-    data = write_data(_profile(args))
-    print("\n".join(filter(None, [data.train, data.vid, *data.tests.values()])))
-
-
-def reproduce(args):
-    """Bring the runs of a profile up to date, then run its notebooks."""
-    from . import experiments, machine
-    from .files import write_json
-    from .runs import runs
-
-    of, bar, started = _profile(args), _Bar(), time.perf_counter()
-    todo = sum(run.state() not in ("current", "no data") for run in runs(of))
-    experiments.reproduce(of, args.jobs, _device(args.device), bar.show)
-    bar.close()
-    if not args.no_notebooks:
-        from .notebooks import run_all
-        run_all(of.name)
-        write_json(of.folder / "reproduce.json", {"profile": of.name, "runs": todo, "minutes": (time.perf_counter() - started) / 60,
-                                                  "machine": machine.describe()})
-
-
-class _Bar:
-    """One line on a terminal, or a line every tenth in a log: share done, runs at work, time left."""
-
-    def __init__(self):
-        self.bar = None
-
-    def show(self, shares):
-        from tqdm import tqdm
-        if self.bar is None:
-            self.bar = tqdm(total=len(shares), unit="run", file=sys.stderr, bar_format="{l_bar}{bar}| {elapsed} < {remaining} {desc}",
-                            mininterval=1 if sys.stderr.isatty() else 30)
-        self.bar.set_description_str(", ".join(name for name, share in shares.items() if 0 < share < 1), refresh=False)
-        self.bar.update(sum(shares.values()) - self.bar.n)
-
-    def close(self):
-        if self.bar is not None:
-            self.bar.close()
+    serve(_tracker(args)[0])
 
 
 def bench(args):
@@ -202,14 +189,14 @@ def bench(args):
     from .runs import profile, runs
     from .store import CropStore
 
-    config, device = Config.preset(variant=args.variant, width=args.width), _device(args.device)
+    config, where = Config.preset(variant=args.variant, width=args.width), device(args.device)
     torch.manual_seed(0)
     if args.what == "track":
-        record = bench.track(SiameseNet(config.model), config.tracking, args.rounds, device)
+        record = bench.track(SiameseNet(config.model), config.tracking, args.rounds, where)
     else:
         of = profile("smoke")
         store = CropStore.open(args.store) if args.store else experiments.open_store(runs(of)[0], experiments.write_data(of))
-        record = bench.train(config.replace(**{"training.batch": args.batch}), store, args.rounds, device)
+        record = bench.train(config.replace(**{"training.batch": args.batch}), store, args.rounds, where)
     record = {"bench": args.what, "variant": args.variant, "width": args.width, **record}
     if args.json:
         print(json.dumps(record))
@@ -217,16 +204,3 @@ def bench(args):
     for name, value in record.items():
         for part, number in value.items() if isinstance(value, dict) else [("", value)]:
             print(f"{name:18} {part:18} {f'{number:.2f}' if isinstance(number, float) else number}")
-
-
-def sweep(args):
-    """Run a notebook over a grid and print the table."""
-    from . import sweeps
-
-    grid = {}
-    for text in args.grid:
-        name, equals, values = text.partition("=")
-        if not equals:
-            raise BadInput(f"{text}: write NAME=V1,V2, such as sigma=0.5,0.9")
-        grid[name] = [_setting(f"x={value}")[1] for value in values.split(",")]
-    print(sweeps.sweep(args.notebook, grid, args.seeds, args.jobs, args.out))

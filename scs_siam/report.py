@@ -14,14 +14,14 @@ from .train import read_metrics
 DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frames: 88 short tracks of video, the rest single images with a "
         "box (public detection, segmentation and tracking sets). It is not GOT-10k, on which the paper trained.")
 FLOORS = {
-    "base": "files boxes config paper machine",
+    "base": "files progress boxes config paper machine",
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
-    "network": "attention model layers weights",
-    "pairs and tracking": "store imagenet_vid pairs track",
+    "network": "attention model layers weights export",
+    "pairs and tracking": "store imagenet_vid pairs track trax_server datasets",
     "training and evaluation": "train benchmarks supervision vot bench",
     "runs": "runs evidence experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
-    "front doors": "notebooks sweeps commands cli",
+    "front doors": "notebooks sweeps live commands run_commands cli",
 }
 COMMITTED = ("reference", "quarter")  # profiles whose runs come with the project, from the one with few rows to the one with most
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"

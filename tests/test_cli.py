@@ -1,5 +1,10 @@
 """The command line does what it says; bad arguments end in one line on stderr and exit code 2."""
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
@@ -7,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from scs_siam import cli, clips, experiments, runs, synthetic
+from scs_siam import cli, clips, experiments, live, runs, synthetic
+from scs_siam.benchmarks import read_track
 from scs_siam.boxes import read_boxes
 from scs_siam.config import Config
-from scs_siam.files import write_image
+from scs_siam.files import read_image, write_image
 from scs_siam.model import SiameseNet
+from scs_siam.train import read_metrics
 from scs_siam.weights import save_weights
 
 BOX = "--box=40,30,20,16"
@@ -39,6 +46,7 @@ def place(tmp_path_factory):
 def call(place, monkeypatch, line):
     """Run the command `line` in the folder `place`, where a project's data/ would then be, too."""
     monkeypatch.chdir(place)
+    monkeypatch.setattr(live, "has_display", lambda: False)
     for module in (experiments, runs):
         monkeypatch.setattr(module, "root", lambda: place)
     cli.main(line.split())
@@ -52,8 +60,12 @@ EVALUATE = "evaluate --weights tiny.safetensors --out out"
 @pytest.mark.parametrize("line, words", [
     ("", "COMMAND"),
     ("follow clip", "follow"),
-    ("track", "source, --box"),
-    ("track clip", "--box"),
+    ("track", "source"),
+    ("track clip", "no display here; give the target with --box"),
+    (TRACK + " --show", "no display here; leave out --show"),
+    (TRACK + " --format coco", "coco"),
+    (TRACK.replace("clip", "77"), "77: this camera cannot be opened"),
+    (TRACK.replace("clip", "http://127.0.0.1:9/clip.mp4"), "http://127.0.0.1:9/clip.mp4: this stream cannot be opened"),
     (TRACK + " --fast", "--fast"),
     ("track clip --box 1,2,3 --weights tiny.safetensors", "four numbers"),
     ("track clip --box 1,2,x,4 --weights tiny.safetensors", "four numbers"),
@@ -93,6 +105,10 @@ EVALUATE = "evaluate --weights tiny.safetensors --out out"
     ("plan --seeds 0,one", "--seeds: 'one' is not"),
     ("plan --seeds=-1", "--seeds: '-1' is not"),
     ("data --profile paper", "--train ROOT"),
+    ("data --root otb", "--dataset otb2015"),
+    ("data --dataset mnist", "no data set 'mnist'; choose one of otb2015"),
+    ("run --profile mini", "--index"),
+    ("run --profile mini --index 6", "runs 0 to 5"),
     ("reproduce --profile laptop", "no profile 'laptop'"),
     ("reproduce --profile smoke --jobs 0", "--jobs: '0'"),
     ("sweep 77", "77: there is no such notebook"),
@@ -111,12 +127,19 @@ def test_bad_arguments(place, monkeypatch, capsys, line, words):
 
 
 @pytest.mark.parametrize("line", ["--help", "track --help", "train --help", "evaluate --help", "plan --help", "reproduce --help",
-                                  "data --help", "sweep --help", "bench --help"])
+                                  "data --help", "sweep --help", "bench --help", "export --help", "trax --help", "run --help"])
 def test_help(place, monkeypatch, capsys, line):
     with pytest.raises(SystemExit) as end:
         call(place, monkeypatch, line)
     out, err = capsys.readouterr()
     assert end.value.code == 0 and out.startswith(f"usage: scs-siam{line[:-7].rjust(len(line) - 6)}") and err == ""
+    assert f"  scs-siam {line[:-7] or 'track'}" in out[out.index("\nexample"):]
+
+
+def test_every_example_is_a_command_line_that_parses():
+    for name, run, _, example, _ in cli.COMMANDS:
+        parsed = cli.parser().parse_args(example.split()[1:])
+        assert (parsed.command, parsed.run) == (name, run)
 
 
 def test_track_writes_a_clip_and_its_boxes(place, monkeypatch, capsys):
@@ -141,6 +164,61 @@ def test_a_damaged_frame_ends_the_track_with_the_boxes_so_far(place, monkeypatch
     assert len(read_boxes(tmp_path / "boxes.txt")) == 2
 
 
+@pytest.mark.parametrize("form, first, move", [("otb", "41.0000,31.0000,20.0000,16.0000", 1), ("vot", "1", 0),
+                                               ("got10k", "41.0000,31.0000,20.0000,16.0000", 1)])
+def test_boxes_in_the_formats_of_others(place, monkeypatch, tmp_path, form, first, move):
+    call(place, monkeypatch, f"{TRACK} --boxes {tmp_path}/plain.txt")
+    call(place, monkeypatch, f"{TRACK} --boxes {tmp_path}/theirs.txt --format {form}")
+    head, *lines = (tmp_path / "theirs.txt").read_text().splitlines()
+    plain = read_boxes(tmp_path / "plain.txt")
+    assert head == first and len(lines) == 5
+    np.testing.assert_allclose([[float(value) for value in line.split(",")] for line in lines], plain[1:] + [move, move, 0, 0], atol=1e-4)
+    np.testing.assert_allclose(read_track(tmp_path / "theirs.txt", form, plain[0]), plain, atol=1e-4)
+
+
+def test_ctrl_c_ends_between_two_frames_and_keeps_what_was_done(place, tmp_path):
+    folder = tmp_path / "long"
+    folder.mkdir()
+    for number in range(4000):
+        (folder / f"{number}.png").symlink_to(place / "clip" / f"{number % 6}.png")
+    line = f"track {folder} {BOX} --weights {place}/tiny.safetensors --output {tmp_path}/clip.mp4 --boxes {tmp_path}/boxes.txt"
+    process = subprocess.Popen([sys.executable, "-m", "scs_siam", *line.split()], stderr=subprocess.PIPE, text=True,
+                               cwd=Path(__file__).resolve().parent.parent)
+    try:
+        while not ((tmp_path / "clip.mp4").is_file() and (tmp_path / "clip.mp4").stat().st_size) and process.poll() is None:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGINT)
+        err = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    boxes = read_boxes(tmp_path / "boxes.txt")
+    assert process.returncode == 130 and err == f"scs-siam track: stopped after {len(boxes)} frames; clip and boxes hold them\n"
+    with av.open(str(tmp_path / "clip.mp4")) as video:
+        assert len(list(video.decode(video.streams.video[0]))) == len(boxes) < 4000
+
+
+def test_the_box_drawn_with_the_mouse_and_a_window_that_is_closed(place, monkeypatch, capsys, tmp_path):
+    """With a stand-in for OpenCV's windows: what is drawn is tracked, q ends with what was done."""
+    shown = []
+    monkeypatch.setattr(live.cv2, "selectROI", lambda title, frame, **_: shown.append(frame) or (40, 30, 20, 16))
+    monkeypatch.setattr(live.cv2, "imshow", lambda title, frame: shown.append(frame))
+    monkeypatch.setattr(live.cv2, "waitKey", lambda delay: ord("q") if len(shown) == 4 else -1)
+    monkeypatch.setattr(live.cv2, "getWindowProperty", lambda *_: 1.0)
+    monkeypatch.setattr(live.cv2, "destroyWindow", lambda *_: None)
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(live, "has_display", lambda: True)
+    cli.main(f"track clip --show --weights tiny.safetensors --boxes {tmp_path}/boxes.txt".split())
+    assert capsys.readouterr().out.startswith("3 frames; last box ")
+    assert len(read_boxes(tmp_path / "boxes.txt")) == 3 and len(shown) == 4
+    first = read_image(place / "clip" / "0.png")
+    np.testing.assert_array_equal(shown[0][:, :, ::-1], first)  # OpenCV shows BGR
+    assert (shown[1][:, :, ::-1] != first).any()  # with the box
+    monkeypatch.setattr(live.cv2, "selectROI", lambda *_, **__: (0, 0, 0, 0))
+    with pytest.raises(SystemExit) as end:
+        cli.main("track clip --weights tiny.safetensors".split())
+    assert end.value.code == 2 and "no box was drawn" in capsys.readouterr().err
+
+
 def test_evaluate_scores_and_resumes(place, monkeypatch, capsys, tmp_path):
     line = f"evaluate --layout otb --root otb --weights tiny.safetensors --out {tmp_path}"
     call(place, monkeypatch, line + " --sequences Syn02")
@@ -163,9 +241,34 @@ def test_plan_lists_runs_and_writes_nothing(place, monkeypatch, capsys):
     call(place, monkeypatch, "plan --profile mini --rows untrained,SCS-Siam --seeds 0,1")
     *lines, total = capsys.readouterr().out.splitlines()
     names = [f"{row}-seed{seed}" for seed in (0, 1) for row in ("untrained", "SCS-Siam")]
-    assert [line.split()[:2] for line in lines] == [[name, "missing"] for name in names]
+    assert [line.split()[:3] for line in lines] == [[str(index), name, "missing"] for index, name in enumerate(names)]
     assert total.startswith("profile mini: 4 runs")
     assert sorted(place.rglob("*")) == before
+
+
+def test_one_run_by_its_number(place, monkeypatch, capsys, tmp_path):
+    """A task of a job array does its run and those that share its training; the latter's own numbers have nothing to do."""
+    line = "run --profile smoke --rows SCS-Siam,SCS-Siam@0.9-test"
+    call(tmp_path, monkeypatch, line + " --index 1")
+    assert capsys.readouterr().out == "SCS-Siam@0.9-test-seed0: comes with run 0, SCS-Siam-seed0, whose training it shares\n"
+    assert not (tmp_path / "data").exists()
+    call(tmp_path, monkeypatch, line + " --index 0")
+    assert capsys.readouterr().out == "SCS-Siam-seed0: current\nSCS-Siam@0.9-test-seed0: current\n"
+    manifests = sorted(path.parent.name for path in (tmp_path / "data" / "results" / "smoke").glob("*/manifest.json"))
+    assert manifests == ["SCS-Siam-seed0", "SCS-Siam@0.9-test-seed0"]
+
+
+def test_training_curves_for_tensorboard(place, monkeypatch, videos, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    root = Path(videos[0].frames[0]).parent.parent
+    settings = "--set training.batch=4 training.epochs=3 training.pairs=24 --width 0.015625 --workers 1"
+    call(tmp_path, monkeypatch, f"train --root {root} --store store --out out {settings} --tensorboard curves")
+    found = events.EventAccumulator(str(tmp_path / "curves")).Reload()
+    log = read_metrics(tmp_path / "out")
+    for name in ("loss", "learning_rate"):
+        scalars = found.Scalars(f"training/{name}")
+        np.testing.assert_allclose([scalar.value for scalar in scalars], log[name], rtol=1e-6)
+        assert [scalar.step for scalar in scalars] == list(range(6))
 
 
 def test_data_writes_the_sets_of_a_profile(place, monkeypatch, capsys, tmp_path):
