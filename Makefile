@@ -21,7 +21,7 @@ commas = $(subst $(space),$(comma),$(strip $(1)))
 # The name holds a hash of all that decides the environment (and its place, which scripts in it know), so file times do not matter.
 STAMP := .venv/.setup-$(firstword $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum))
 
-.PHONY: help setup data reproduce test notebooks sweep lab bench clean distclean
+.PHONY: help setup data reproduce test notebooks sweep site lab bench clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -62,6 +62,11 @@ notebooks: $(STAMP) ## run every notebook with its defaults and store the result
 
 sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, JOBS at a time
 	@$(BIN)/scs-siam sweep $(NOTEBOOK) profile=$(PROFILE) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) --jobs $(JOBS)
+
+site: $(STAMP) ## render notebooks, API, claims and figures to build/site, to be read without a network
+	@$(BIN)/python -c 'import latex2mathml' 2>/dev/null || $(PIP) -c constraints.txt latex2mathml || \
+		echo "site: latex2mathml could not be installed; equations are shown as TeX" >&2
+	@$(BIN)/scs-siam site
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --notebook-dir=.

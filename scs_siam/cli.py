@@ -1,4 +1,4 @@
-"""The command line, scs-siam: track, train, evaluate, export, trax, bench, data, plan, run, reproduce, sweep."""
+"""The command line, scs-siam: track, train, evaluate, export, trax, bench, data, plan, run, reproduce, sweep, site."""
 import argparse
 import re
 import sys
@@ -126,6 +126,10 @@ def _sweep(made):
     made.add_argument("--out", type=Path, default=Path("build/sweep"))
 
 
+def _site(made):
+    made.add_argument("--out", type=Path, default=Path("build/site"), metavar="DIR")
+
+
 def _add_profile(made):
     made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter or paper")
     made.add_argument("--train", default="", metavar="ROOT", help="training set in GOT-10k layout, instead of the profile's")
@@ -186,4 +190,6 @@ COMMANDS = (  # name, function, what it does, an example, its arguments
      "scs-siam reproduce --profile mini", _reproduce),
     ("sweep", run_commands.sweep, "Run a notebook over a grid of parameters and collect one table.",
      "scs-siam sweep 02 sigma=0.5,0.7,0.9 --seeds 0,1 --jobs 2", _sweep),
+    ("site", run_commands.site, "Render notebooks, API, claims and figures as a static site that needs no network.",
+     "scs-siam site --out build/site", _site),
 )

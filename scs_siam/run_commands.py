@@ -1,4 +1,4 @@
-"""What the commands on many runs do: data, plan, run, reproduce, sweep.
+"""What the commands on many runs do: data, plan, run, reproduce, sweep, site.
 
 Heavy modules are imported where they are used, so that --help is quick.
 """
@@ -121,3 +121,10 @@ def sweep(args):
     with Progress(total, "point", args.out / "progress.log") as progress:
         table = sweeps.sweep(args.notebook, grid, args.seeds, args.jobs, args.out, lambda done, total: progress.show(done))
     print(table)
+
+
+def site(args):
+    """Render the site and print the address of its first page."""
+    from .site import build
+
+    print(build(args.out) / "index.html")
