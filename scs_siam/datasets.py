@@ -76,7 +76,8 @@ def _check_otb2015(root):
         if target in found:
             problems += _compare(found[target], line)
         else:
-            problems.append(broken.pop(folder, None) or f"{target}: is missing")
+            half = f"; {folder} lacks one of groundtruth_rect.1.txt and .2.txt" if folder in found else ""
+            problems.append(broken.pop(folder, None) or f"{target}: is missing{half}")
     return problems
 
 

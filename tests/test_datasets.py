@@ -47,8 +47,9 @@ def test_a_whole_root_and_what_can_be_wrong_with_it(small, tmp_path, monkeypatch
         "One: starts from the box [11.0, 10.0, 20.0, 21.0] (0-based), the set's is [9.0, 10.0, 20.0, 21.0]"]
     (whole / "Two" / "groundtruth_rect.2.txt").unlink()
     (whole / "One" / "img" / "0002.jpg").unlink()
-    broken, missing = datasets.check("otb2015", whole)
-    assert broken.startswith("One: ") and "3 boxes for 2 frames" in broken and missing == "Two.2: is missing"
+    broken, *missing = datasets.check("otb2015", whole)
+    assert broken.startswith("One: ") and "3 boxes for 2 frames" in broken
+    assert missing == [f"Two.{number}: is missing; Two lacks one of groundtruth_rect.1.txt and .2.txt" for number in (1, 2)]
     refused(lambda: datasets.check("otb2015", small), small, "holds no sequence of otb2015")
     refused(lambda: datasets.check("otb2015", tmp_path / "gone"), "gone: no such folder")
 
