@@ -1,9 +1,12 @@
 # Each target sets up what is missing first. PYTHON names another interpreter, TORCH_INDEX another index for PyTorch, such as
-# the CPU-only one of its install page: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# the CPU-only one of its install page: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu. EXTRAS adds optional parts of
+# pyproject.toml, such as EXTRAS=onnx,vot; CONSTRAINTS= (empty) takes the newest version of everything.
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3.10 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 TORCH_INDEX ?=
+CONSTRAINTS ?= constraints.txt
+EXTRAS ?=
 PROFILE ?= mini
 NOTEBOOK ?= 06
 SIGMA ?= 0 0.3 0.5 0.7 0.9 1
@@ -19,7 +22,7 @@ space := $(subst ,, )
 commas = $(subst $(space),$(comma),$(strip $(1)))
 
 # The name holds a hash of all that decides the environment (and its place, which scripts in it know), so file times do not matter.
-STAMP := .venv/.setup-$(firstword $(shell { pwd; cat pyproject.toml constraints.txt; } | cksum))
+STAMP := .venv/.setup-$(firstword $(shell { pwd; echo $(EXTRAS); cat pyproject.toml $(CONSTRAINTS); } | cksum))
 
 .PHONY: help setup data reproduce test notebooks sweep site lab bench clean distclean
 .DEFAULT_GOAL := help
@@ -35,9 +38,9 @@ $(STAMP):
 	@echo "setup 1/4: virtual environment .venv ($(PYTHON))"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "setup 2/4: PyTorch (the largest download)"
-	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' constraints.txt)
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(if $(CONSTRAINTS),$$(grep '^torch==' $(CONSTRAINTS)),torch)
 	@echo "setup 3/4: the package and its dependencies (some minutes)"
-	@$(PIP) -c constraints.txt -e '.[test]'
+	@$(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[$(call commas,test $(EXTRAS))]'
 	@echo "setup 4/4: the Jupyter kernel"
 	@$(BIN)/python -m ipykernel install --sys-prefix >/dev/null
 	@rm -f .venv/.setup-* && touch $@
@@ -64,7 +67,7 @@ sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, J
 	@$(BIN)/scs-siam sweep $(NOTEBOOK) profile=$(PROFILE) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) --jobs $(JOBS)
 
 site: $(STAMP) ## render notebooks, API, claims and figures to build/site, to be read without a network
-	@$(BIN)/python -c 'import latex2mathml' 2>/dev/null || $(PIP) -c constraints.txt latex2mathml || \
+	@$(BIN)/python -c 'import latex2mathml' 2>/dev/null || $(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) latex2mathml || \
 		echo "site: latex2mathml could not be installed; equations are shown as TeX" >&2
 	@$(BIN)/scs-siam site
 
