@@ -4,27 +4,21 @@ A crop shows the search region of a target (Sec. 3.5) and a margin for augmentat
 shards of a few hundred, each written whole and renamed, so a build that was stopped goes on where it was.
 """
 import glob
-import json
-import shutil
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from .boxes import center, check_box, from_one_based
-from .crops import box_in_crop, context_side, crop, mean_colour
-from .files import BadInput, atomic, digest, read_image, read_json, write_json
+from . import shards
+from .boxes import from_one_based
+from .files import BadInput, read_json, write_json
+from .shards import SIZE
 
-SIZE = 287  # pixels of a crop: 255 of the search region and 16 to each side
-SCALE_AT = 127  # the template's pixels span one context side
-SHARD = 512  # crops after which a shard is closed at the next sequence
-FORMAT = 1  # changes when the meaning of a store's files changes
-COLUMNS = {"sequence": np.int32, "frame": np.int32, "box": np.float32, "image": np.float32, "mean": np.float32,
-           "centre": np.float32, "scale": np.float32}
+WIDE = 447  # pixels of a crop that also shows what is around the box of another frame (D15)
+HEADER = 128  # bytes before the pixels of a shard: what numpy.save writes for crops
 
 
 @dataclass(frozen=True)
@@ -65,15 +59,16 @@ def _read_video(reader, index):
 
 
 class CropStore:
-    """Crops (N, SIZE, SIZE, 3) uint8 on disk and the index that says what each shows.
+    """Crops (N, size, size, 3) uint8 on disk and the index that says what each shows.
 
     index: sequence, frame (N,); box, image (N, 4): the target's box and the frame's rectangle in pixels of the crop; mean (N, 3): the
     frame's mean colour; centre (N, 2): the box's centre in the frame; scale (N,): crop pixels a frame pixel.
     """
 
-    def __init__(self, root, index, shards, manifest):
+    def __init__(self, root, index, lengths, manifest):
         self.root, self.index, self.manifest = Path(root), index, manifest
-        self._shards, self._starts = shards, np.cumsum([0] + [len(shard) for shard in shards])
+        self.size = manifest.get("size", SIZE)
+        self.starts = np.cumsum([0, *lengths])
 
     def __len__(self):
         return len(self.index["sequence"])
@@ -83,12 +78,21 @@ class CropStore:
         """A short hash of the data and the settings that the store was made from."""
         return self.manifest["fingerprint"]
 
-    def read(self, ids):
-        """Crops (n, SIZE, SIZE, 3) uint8 of the rows `ids`."""
-        shards = np.searchsorted(self._starts, ids, side="right") - 1
-        out = np.empty((len(ids), *self._shards[0].shape[1:]), np.uint8)
-        for row, (shard, crop_id) in enumerate(zip(shards, ids)):
-            out[row] = self._shards[shard][crop_id - self._starts[shard]]
+    def read(self, ids, out=None):
+        """Crops (n, size, size, 3) uint8 of the rows `ids`, into `out` if it is given; BadInput if a shard has gone or was cut."""
+        ids = np.asarray(ids, np.int64)
+        out = np.empty((len(ids), self.size, self.size, 3), np.uint8) if out is None else out
+        numbers = np.searchsorted(self.starts, ids, side="right") - 1
+        for number in np.unique(numbers):
+            path = self.root / self.manifest["shards"][number]
+            try:
+                with open(path, "rb", buffering=0) as file:  # not kept open: a large store has more shards than a process may have files
+                    for row in np.flatnonzero(numbers == number):
+                        file.seek(HEADER + (ids[row] - self.starts[number]) * out[row].nbytes)
+                        if file.readinto(out[row]) != out[row].nbytes:
+                            raise OSError("it ends too soon")
+            except OSError as error:
+                raise BadInput(f"{path}: cannot be read ({error}); delete the store's folder and build it again") from error
         return out
 
     @classmethod
@@ -100,141 +104,52 @@ class CropStore:
         manifest = read_json(root / "manifest.json")
         try:
             with np.load(root / "index.npz") as file:
-                index = {name: file[name] for name in COLUMNS}
-            shards = [np.load(root / name, mmap_mode="r") for name in manifest["shards"]]
+                index = {name: file[name] for name in shards.COLUMNS}
+            lengths = [_length(root / name, manifest.get("size", SIZE)) for name in manifest["shards"]]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BadInput(f"{root}: the crop store is damaged ({error}); delete the folder and build it again") from None
-        if sum(map(len, shards)) != len(index["sequence"]):
+        if sum(lengths) != len(index["sequence"]):
             raise BadInput(f"{root}: the crop store's index does not fit its crops; delete the folder and build it again")
-        return cls(root, index, shards, manifest)
+        return cls(root, index, lengths, manifest)
 
     @classmethod
-    def build(cls, videos, root, min_area=10.0, workers=1, on_shard=None):
+    def build(cls, videos, root, min_area=10.0, workers=1, on_shard=None, size=SIZE, every=1):
         """Build the store of `videos` under `root`, or go on with it, or open it if it is finished.
 
-        `min_area`: boxes smaller than this (square pixels), not finite or outside the frame are left out and counted (D12). BadInput if
-        `root` holds a store of other videos or settings, or if the disk is too small.
+        `min_area`: boxes smaller than this (square pixels), not finite or outside the frame are left out and counted (D12). `size`: pixels
+        of a crop. `every`: of each video only every k-th frame is kept. BadInput if `root` holds a store of other videos or settings, or if
+        the disk is too small.
         """
-        root, plan = Path(root), _plan(videos)
-        fingerprint = digest({"videos": _describe(videos), "settings": [SIZE, SCALE_AT, SHARD, min_area, FORMAT]})
+        root, settings = Path(root), shards.Settings(size, min_area, every)
+        plan, fingerprint = shards.plan(videos, settings), shards.fingerprint(videos, settings)
         for claim in (root / "claim.json", root / "manifest.json"):
             if claim.is_file() and read_json(claim).get("fingerprint") != fingerprint:
                 raise BadInput(f"{root}: holds the crops of other data or settings; delete the folder or choose another")
         if (root / "manifest.json").is_file():
             return cls.open(root)
-        jobs = [(root, number, videos[first:last], first, min_area) for number, (first, last) in enumerate(plan)]
+        jobs = [(root, number, videos[first:last], first, settings) for number, (first, last) in enumerate(plan)]
         jobs = [job for job in jobs if not (root / f"index-{job[1]:05d}.npz").is_file()]
-        _check_space(root, sum(len(video.frames) for job in jobs for video in job[2]))
+        shards.check_space(root, sum(len(shards.kept(video, settings)) for job in jobs for video in job[2]), size)
         write_json(root / "claim.json", {"fingerprint": fingerprint})
-        if workers > 1:
-            with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-                for done, _ in enumerate(pool.map(_build_shard, jobs), 1):
-                    _report(on_shard, done, len(jobs))
-        else:
-            for done, job in enumerate(jobs, 1):
-                _build_shard(job)
-                _report(on_shard, done, len(jobs))
-        _finish(root, len(plan), fingerprint)
+        _build(jobs, workers, on_shard or (lambda done, total: None))
+        shards.finish(root, len(plan), fingerprint, settings)
         return cls.open(root)
 
 
-def _report(on_shard, done, total):
-    if on_shard is not None:
-        on_shard(done, total)
+def _build(jobs, workers, on_shard):
+    if workers > 1 and jobs:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            for done, _ in enumerate(pool.map(shards.build_shard, jobs), 1):
+                on_shard(done, len(jobs))
+    else:
+        for done, job in enumerate(jobs, 1):
+            shards.build_shard(job)
+            on_shard(done, len(jobs))
 
 
-def _plan(videos):
-    """Ranges of videos that make a shard each."""
-    if not videos:
-        raise BadInput("the training set is empty: a crop store needs at least one video")
-    ends, size = [], 0
-    for number, video in enumerate(videos):
-        if len(video.frames) != len(video.boxes):
-            raise BadInput(f"{video.name}: {len(video.frames)} frames but {len(video.boxes)} boxes; mend or remove it")
-        size += len(video.frames)
-        if size >= SHARD or number == len(videos) - 1:
-            ends.append(number + 1)
-            size = 0
-    return list(zip([0, *ends[:-1]], ends))
-
-
-def _describe(videos):
-    """What tells one training set from another without decoding it: names, frames, boxes and the size of each first file."""
-    return [[v.name, len(v.frames), digest(np.round(v.boxes, 3).tolist()), _size(v.frames)] for v in videos]
-
-
-def _size(frames):
-    return Path(frames[0]).stat().st_size if frames and Path(frames[0]).is_file() else 0
-
-
-def _check_space(root, crops):
-    place = root
-    while not place.exists():
-        place = place.parent
-    need, free = crops * SIZE * SIZE * 3, shutil.disk_usage(place).free
-    if need > free:
-        raise BadInput(f"{root}: the crop store needs about {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; choose another disk")
-
-
-def _build_shard(job):
-    """Crops and index of a range of videos; the index is written last and marks the shard as done."""
-    root, number, videos, first, min_area = job
-    cv2.setNumThreads(1)
-    crops, rows, skipped = [], [], {"small": 0, "invalid": 0, "repeated": 0}
-    for sequence, video in enumerate(videos, first):
-        last = None
-        for frame, (path, box) in enumerate(zip(video.frames, video.boxes)):
-            data = Path(path).read_bytes() if Path(path).is_file() else None
-            if data is not None and data == last:  # a single image stands twice in its sequence
-                skipped["repeated"] += 1
-                continue
-            last = data
-            image = read_image(path)
-            reason = _refuse(box, min_area, image.shape)
-            if reason:
-                skipped[reason] += 1
-                continue
-            pixels, row = _cut(image, box)
-            crops.append(pixels)
-            rows.append({"sequence": sequence, "frame": frame, **row})
-    with atomic(root / f"crops-{number:05d}.npy") as part, open(part, "wb") as file:
-        np.save(file, np.array(crops, np.uint8).reshape(-1, SIZE, SIZE, 3))
-    with atomic(root / f"index-{number:05d}.npz") as part, open(part, "wb") as file:
-        columns = {name: np.array([row[name] for row in rows], kind) for name, kind in COLUMNS.items()}
-        np.savez(file, skipped=json.dumps(skipped), **columns)
-
-
-def _refuse(box, min_area, frame_shape):
-    try:
-        check_box(box, frame_shape=frame_shape)
-    except BadInput:
-        return "invalid"
-    return "small" if box[2] * box[3] < min_area else None
-
-
-def _cut(image, box):
-    """The stored crop of one frame and its row of the index."""
-    middle, scale = center(box), SCALE_AT / context_side(*box[2:])
-    side, mean = SIZE / scale, mean_colour(image)
-    frame = np.array([0.0, 0.0, image.shape[1], image.shape[0]])
-    row = {"box": box_in_crop(box, middle, side, SIZE), "image": box_in_crop(frame, middle, side, SIZE), "mean": mean,
-           "centre": middle, "scale": scale}
-    return crop(image, middle, side, SIZE, mean), row
-
-
-def _finish(root, shards, fingerprint):
-    """Merge the shards' indices; the manifest is written last and marks the store as finished."""
-    parts, skipped, names = [], {}, []
-    for number in range(shards):
-        with np.load(root / f"index-{number:05d}.npz") as file:
-            for reason, count in json.loads(str(file["skipped"])).items():
-                skipped[reason] = skipped.get(reason, 0) + count
-            if len(file["sequence"]):
-                names.append(f"crops-{number:05d}.npy")
-                parts.append({name: file[name] for name in COLUMNS})
-    if not parts:
-        raise BadInput(f"{root}: no box of the training set is usable ({skipped}); check its ground truth")
-    with atomic(root / "index.npz") as part, open(part, "wb") as file:
-        np.savez(file, **{name: np.concatenate([p[name] for p in parts]) for name in COLUMNS})
-    crops = sum(len(part["frame"]) for part in parts)
-    write_json(root / "manifest.json", {"fingerprint": fingerprint, "shards": names, "skipped": skipped, "crops": crops})
+def _length(path, size):
+    """Crops in a shard, told by the length of its file."""
+    crops, rest = divmod(path.stat().st_size - HEADER, size * size * 3)
+    if crops < 0 or rest:
+        raise ValueError(f"{path.name} is cut")
+    return crops

@@ -1,19 +1,21 @@
 """The crop store: resumed, refused, checked, and the same however it was built."""
+import os
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from scs_siam import store as module
+from scs_siam import shards
 from scs_siam.config import Config
-from scs_siam.files import read_image, read_json, write_json
+from scs_siam.files import digest, read_image, read_json, write_json
 from scs_siam.pairs import PairSampler
 from scs_siam.store import SIZE, CropStore, Video, read_got10k
 
 
 @pytest.fixture
 def shards_of_four(monkeypatch):
-    monkeypatch.setattr(module, "SHARD", 4)  # `videos` make four shards then, one a clip
+    monkeypatch.setattr(shards, "SHARD", 4)  # `videos` make four shards then, one a clip
 
 
 def contents(store):
@@ -29,7 +31,7 @@ def stop_at(monkeypatch, number):
         if len(seen) == number:
             raise KeyboardInterrupt
         return read_image(path)
-    monkeypatch.setattr(module, "read_image", reading)
+    monkeypatch.setattr(shards, "read_image", reading)
     return seen
 
 
@@ -91,6 +93,41 @@ def test_parallel_is_serial(tmp_path, videos, shards_of_four):
     assert ticks == [(number, 3) for number in (1, 2, 3)]
     assert contents(serial) == contents(CropStore.open(tmp_path / "serial"))
     assert contents(CropStore.build(videos, tmp_path / "parallel", workers=2)) == contents(serial)
+
+
+def test_every_kth_frame(tmp_path, videos):
+    whole = CropStore.build(videos, tmp_path / "whole")
+    third = CropStore.build(videos, tmp_path / "third", every=3)
+    rows = np.flatnonzero(whole.index["frame"] % 3 == 0)
+    np.testing.assert_array_equal(third.read(np.arange(len(third))), whole.read(rows))
+    for name, column in whole.index.items():
+        np.testing.assert_array_equal(third.index[name], column[rows])  # frames keep their numbers, so distances keep their meaning
+    assert third.manifest["every"] == 3 and third.fingerprint != whole.fingerprint
+
+
+def test_a_wider_store_shows_the_same_and_more_around_it(tmp_path, videos):
+    plain, wide = (CropStore.build(videos, tmp_path / str(size), size=size) for size in (SIZE, 447))
+    crops, more = plain.read(np.arange(16)), wide.read(np.arange(16))
+    assert more.shape == (16, 447, 447, 3) and plain.fingerprint != wide.fingerprint
+    difference = np.abs(more[:, 80:-80, 80:-80].astype(int) - crops)
+    assert np.quantile(difference, 0.99) <= 2  # the warp rounds its coordinates to 1/32 of a pixel
+    np.testing.assert_allclose(wide.index["box"][:, :2] - 80, plain.index["box"][:, :2], atol=1e-3)
+
+
+def test_the_fingerprint_of_the_defaults_stays(videos):
+    settings = [287, 127, 512, 10.0, 1]  # trainings name their store by it
+    described = [[v.name, len(v.frames), digest(np.round(v.boxes, 3).tolist()), os.stat(v.frames[0]).st_size] for v in videos]
+    assert shards.fingerprint(videos, shards.Settings()) == digest({"videos": described, "settings": settings})
+
+
+def test_a_build_holds_one_shard(tmp_path, videos, shards_of_four):
+    peaks = []
+    for repeats in (1, 4):
+        tracemalloc.start()
+        CropStore.build(videos * repeats, tmp_path / str(repeats))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + SIZE * SIZE * 3, peaks
 
 
 def test_a_stopped_build_goes_on(tmp_path, videos, shards_of_four, monkeypatch, refused):
@@ -171,20 +208,20 @@ def test_an_index_of_other_crops_is_noticed(tmp_path, videos, refused):
 
 def test_a_full_disk_is_noticed(tmp_path, videos, refused, monkeypatch, shards_of_four):
     free = 16 * SIZE * SIZE * 3
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free - 1}))
+    monkeypatch.setattr(shards.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free - 1}))
     refused(lambda: CropStore.build(videos, tmp_path / "a" / "store"), tmp_path / "a" / "store", "GB", "another disk")
     assert not (tmp_path / "a").exists()
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free}))
+    monkeypatch.setattr(shards.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free}))
     stop_at(monkeypatch, 7)
     with pytest.raises(KeyboardInterrupt):
         CropStore.build(videos, tmp_path / "store")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free - 4 * SIZE * SIZE * 3}))
+    monkeypatch.setattr(shards.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free - 4 * SIZE * SIZE * 3}))
     assert len(CropStore.build(videos, tmp_path / "store")) == 16  # what is built already needs no more room
 
     def short(file, array):
         file.write(b"half")
         raise OSError("247107 requested and 4096 written")  # what numpy.save says on a full disk
-    monkeypatch.setattr(module.np, "save", short)
+    monkeypatch.setattr(shards.np, "save", short)
     refused(lambda: CropStore.build(videos[:1], tmp_path / "full"), "crops-00000.npy", "free some space")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["claim.json"]
 
@@ -197,14 +234,18 @@ def synthetic_index(sequences, each):
 
 
 def test_the_size_of_got10k_costs_nothing(tmp_path):
-    index = synthetic_index(10_000, 150)
+    index, each = synthetic_index(10_000, 150), 500
     np.savez(tmp_path / "index.npz", **index)
-    np.save(tmp_path / "crops-00000.npy", np.zeros((1_500_000, 1, 1, 3), np.uint8))  # the size of a crop does not matter here
-    write_json(tmp_path / "manifest.json", {"fingerprint": "x", "shards": ["crops-00000.npy"]})
+    names = [f"crops-{number:05d}.npy" for number in range(1_500_000 // each)]
+    for number, name in enumerate(names):  # the size of a crop does not matter here
+        np.save(tmp_path / name, np.full((each, 2, 2, 3), number % 251, np.uint8))
+    write_json(tmp_path / "manifest.json", {"fingerprint": "x", "shards": names, "size": 2})
     started = time.process_time()
     store = CropStore.open(tmp_path)
     sampler = PairSampler(store.index, Config().training)
-    assert time.process_time() - started < 2 and len(store) == 1_500_000
+    assert time.process_time() - started < 1 and len(store) == 1_500_000
+    rows = np.random.default_rng(0).integers(len(store), size=3000)  # touches more shards than a process may keep open
+    np.testing.assert_array_equal(store.read(rows)[:, 0, 1, 2], rows // each % 251)
     seconds = {}
     for name, drawn in (("large", sampler), ("small", PairSampler(synthetic_index(10, 150), Config().training))):
         rng = np.random.default_rng(0)
