@@ -69,18 +69,53 @@ def draw_augmentation(n, config, rng):
     return draws
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A batch as the host leaves it: rows of templates and searches, the augmentation's random numbers, crops uint8 by name."""
+
+    rows: tuple
+    draws: dict
+    crops: dict
+
+
+def draw_batch(store, rows, config, rng, part=slice(None)):
+    """What the host does for a batch: the random numbers of all its pairs, and the crops of those in `part`, read from the store."""
+    draws = _share(draw_augmentation(len(rows[0]), config, rng), part)
+    rows = tuple(ids[part] for ids in rows)
+    return Drawn(rows, draws, {name: store.read(ids) for name, ids in zip(("template", "search"), rows)})
+
+
 def make_batch(store, rows, config, rng, device="cpu"):
     """The Batch of a pair of row arrays: crops are read, sent to the device and augmented there."""
-    draws = draw_augmentation(len(rows[0]), config, rng)
-    images = {}
+    return augment(store, draw_batch(store, rows, config, rng), config, device)
+
+
+def augment(store, drawn, config, device="cpu"):
+    """The Batch that a Drawn becomes on the device: crops, masks and labels of all pairs at once, without a word back to the host."""
+    rows, draws, images = drawn.rows, drawn.draws, {}
     for name, ids, size in zip(("template", "search"), rows, (config.template_size, config.search_size)):
-        index = {key: torch.as_tensor(store.index[key][ids], dtype=torch.float32, device=device) for key in ("box", "image", "mean")}
-        patch = torch.as_tensor(store.read(ids)).to(device, non_blocking=True)
+        index = {key: _tensor(store.index[key][ids], device) for key in ("box", "image", "mean")}
+        patch = torch.as_tensor(drawn.crops[name]).to(device, non_blocking=True)
         moved = _offset_of_masked(store.index, rows) if name == "search" and config.mask_centre == "template" else 0.0  # D15
         masks = config.mask_template if name == "template" else config.mask_search
         images[name], images[name + "_masked"] = _augment(patch, index, size, draws, name, moved, masks, config)
     label = make_label(config, draws, device)
     return Batch(images["template"], images["template_masked"], images["search"], images["search_masked"], label)
+
+
+def _share(draws, part):
+    """The random numbers of some pairs of a batch; a masked twin that shares them with its image still does."""
+    first, last, _ = part.indices(len(draws["mirror"]))
+    if (first, last) == (0, len(draws["mirror"])):
+        return draws
+    blurred = draws["blurred"]
+    shared = {"blurred": blurred[(blurred >= first) & (blurred < last)] - first}
+    shared |= {name: draws[name][part] for name in ("mirror", "grey", "sigma_blur")}
+    for name in ("template", "search"):
+        for key in (name, name + "_masked"):
+            twin = key != name and draws[key] is draws[name]
+            shared[key] = shared[name] if twin else {kind: values[part] for kind, values in draws[key].items()}
+    return shared
 
 
 def _offset_of_masked(index, rows):
@@ -120,7 +155,7 @@ def _margin(stored, size, config):
 def _recolour(image, mean, draws, name):
     """Change gain, offset and greyness of the pixels and of the mean (B, 3, 1, 1) in place, and return both."""
     if np.any(draws["grey"]):
-        where = torch.as_tensor(np.flatnonzero(draws["grey"]), device=image.device)
+        where = _tensor(np.flatnonzero(draws["grey"]), image.device, np.int64)
         for x in (image, mean):
             x[where] = x[where].mean(1, keepdim=True).expand(-1, 3, -1, -1)
     if np.any(draws[name]["offset"]):
@@ -174,7 +209,7 @@ def _blur(image, draws):
     taps = np.arange(-4, 5)
     kernel = np.exp(-0.5 * (taps / draws["sigma_blur"][rows, None]) ** 2)
     kernel = _tensor(kernel / kernel.sum(1, keepdims=True), image.device).repeat_interleave(3, 0)
-    where = torch.as_tensor(rows, device=image.device)
+    where = _tensor(rows, image.device, np.int64)
     flat = F.pad(image[where].flatten(0, 1)[None], (4, 4, 4, 4), mode="replicate")
     flat = F.conv2d(F.conv2d(flat, kernel[:, None, None, :], groups=len(kernel)), kernel[:, None, :, None], groups=len(kernel))
     return image.index_copy(0, where, flat[0].unflatten(0, (len(rows), 3)))
@@ -192,5 +227,7 @@ def make_label(config, draws, device="cpu"):
     return _tensor(np.where(distance <= config.positive_radius, 1.0, -1.0)[:, None], device)
 
 
-def _tensor(array, device):
-    return torch.as_tensor(np.asarray(array, np.float32)).to(device, non_blocking=True)
+def _tensor(array, device, kind=np.float32):
+    """An array on the device; to a card it goes through pinned memory, so that the host does not wait for what is queued there."""
+    host = torch.as_tensor(np.asarray(array, kind))
+    return (host.pin_memory() if torch.device(device).type == "cuda" else host).to(device, non_blocking=True)

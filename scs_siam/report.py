@@ -16,8 +16,8 @@ DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frame
 FLOORS = {
     "base": "files progress boxes config paper machine",
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
-    "network": "attention model layers weights export",
-    "pairs and tracking": "store imagenet_vid pairs track trax_server datasets",
+    "network": "attention model layers weights export ranks",
+    "pairs and tracking": "store imagenet_vid pairs track trax_server datasets shards resident",
     "training and evaluation": "train benchmarks supervision vot bench",
     "runs": "runs evidence experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",

@@ -13,7 +13,7 @@ from .config import RELEASED, VARIANTS, Config
 from .files import BadInput, digest, read_json
 from .paper import ALLOWED, root
 
-TRAINING_CODE = ("soft_mask", "crops", "attention", "model", "store", "pairs", "train")
+TRAINING_CODE = ("soft_mask", "crops", "attention", "model", "shards", "store", "resident", "ranks", "pairs", "train")
 TRACKING_CODE = ("soft_mask", "crops", "attention", "model", "track")
 
 

@@ -83,14 +83,13 @@ class CropStore:
         ids = np.asarray(ids, np.int64)
         out = np.empty((len(ids), self.size, self.size, 3), np.uint8) if out is None else out
         numbers = np.searchsorted(self.starts, ids, side="right") - 1
-        for number in np.unique(numbers):
-            path = self.root / self.manifest["shards"][number]
+        for row, number, place in zip(out, numbers, ids - self.starts[numbers]):
+            path = f"{self.root}/{self.manifest['shards'][number]}"
             try:
                 with open(path, "rb", buffering=0) as file:  # not kept open: a large store has more shards than a process may have files
-                    for row in np.flatnonzero(numbers == number):
-                        file.seek(HEADER + (ids[row] - self.starts[number]) * out[row].nbytes)
-                        if file.readinto(out[row]) != out[row].nbytes:
-                            raise OSError("it ends too soon")
+                    file.seek(HEADER + place * row.nbytes)
+                    if file.readinto(row) != row.nbytes:
+                        raise OSError("it ends too soon")
             except OSError as error:
                 raise BadInput(f"{path}: cannot be read ({error}); delete the store's folder and build it again") from error
         return out

@@ -1,4 +1,5 @@
 """Offline training: Algorithm 1, Eq. 6 and 7."""
+import contextlib
 import csv
 import shutil
 import time
@@ -10,11 +11,14 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from . import ranks
 from .config import Config
 from .files import BadInput, atomic, read_json, write_json, writing
+from .frames import prefetch
 from .machine import default_precision, keep_freed_memory
 from .model import SiameseNet
-from .pairs import PairSampler, make_batch
+from .pairs import PairSampler, augment, draw_batch
+from .resident import beside
 from .weights import save_weights
 
 COLUMNS = ("step", "epoch", "pairs", "loss", "learning_rate", "seconds")
@@ -42,52 +46,78 @@ def learning_rates(config):
 class Trainer:
     """SGD on Eq. 6. One object is one training; `run` goes on from the last checkpoint in `folder`.
 
-    The random numbers of a step depend on the seed and the step alone, so a resumed training sees the same pairs.
+    The random numbers of a step depend on the seed and the step alone, so a resumed training sees the same pairs. Under torchrun each
+    process makes and trains its part of every batch, and the first one writes. `compiled` names a mode of torch.compile ("default",
+    "reduce-overhead" with CUDA graphs); without it nothing is compiled.
     """
 
-    def __init__(self, config: Config, store, folder, seed=0, device="cpu", precision=None):
-        self.config, self.store, self.folder, self.seed, self.device = config, store, Path(folder), seed, torch.device(device)
+    def __init__(self, config: Config, store, folder, seed=0, device="cpu", precision=None, compiled=""):
+        self.config, self.folder, self.seed, self.device = config, Path(folder), seed, torch.device(device)
+        self.part = ranks.part(config.training.batch)
         self.precision = precision or default_precision(device)
         keep_freed_memory()
         torch.manual_seed(seed)
-        self.model = SiameseNet(config.model).to(self.device, memory_format=torch.channels_last)
+        with self._at("the start"):
+            self.store = beside(store, self.device)
+            self.model = SiameseNet(config.model).to(self.device, memory_format=torch.channels_last)
+        self.network = ranks.parallel(self.model, self.device)
+        if compiled:
+            self.network = torch.compile(self.network, mode=compiled)
         training = config.training
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=training.learning_rate[0], momentum=training.momentum,
-                                         weight_decay=training.weight_decay)
+                                         weight_decay=training.weight_decay, fused=self.device.type == "cuda" or None)
         self.sampler = PairSampler(store.index, training)
         self.rates = learning_rates(training)
         self.steps_an_epoch = max(1, round(training.pairs / (training.epochs * training.batch)))
         self.epoch = 0
         self.identity = {"config": config.to_dict(), "seed": seed, "store": store.fingerprint, "precision": self.precision}
 
-    def batch(self, step):
-        """The batch of a step: a function of the seed and the step only."""
+    def draw(self, step):
+        """The host's part of a step's batch: a function of the seed and the step only."""
         rng = np.random.default_rng([self.seed, step])
         rows = self.sampler.draw(self.config.training.batch, rng)
-        return rows, make_batch(self.store, rows, self.config.training, rng, self.device)
+        return draw_batch(self.store, rows, self.config.training, rng, self.part)
+
+    def batch(self, step):
+        """Rows and batch of a step."""
+        drawn = self.draw(step)
+        return drawn.rows, augment(self.store, drawn, self.config.training, self.device)
 
     def step(self, batch):
         """One update of Algorithm 1; the loss as a tensor on the device."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            response = self.model(batch.template, batch.template_masked, batch.search, batch.search_masked)
+            response = self.network(batch.template, batch.template_masked, batch.search, batch.search_masked)
         loss = logistic_loss(response.float(), batch.label, self.config.training.balanced)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
 
-    def run(self, on_step=None):
-        """Train to the last epoch and write weights.safetensors; `on_step(record)` is called for each line of metrics.csv."""
+    def run(self, on_step=None, until=None):
+        """Train to the last epoch, write weights.safetensors, return the model; `on_step(record)` is called for each line of metrics.csv.
+
+        `until` (seconds of time.monotonic): no epoch is begun that would not end by then; None is returned, the checkpoint stands.
+        """
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self.resume()
-        _truncate(self.folder / "metrics.csv", self.epoch * self.steps_an_epoch)
+        if ranks.first():
+            _truncate(self.folder / "metrics.csv", self.epoch * self.steps_an_epoch)
+        last = 0.0
         while self.epoch < self.config.training.epochs:
+            started = time.monotonic()
+            if until is not None and ranks.mean(torch.tensor(float(started + last > until), device=self.device)) > 0:
+                return None
             self._run_epoch(on_step)
             self.epoch += 1
-            self.save()
+            if ranks.first():
+                with self._at(f"the checkpoint of epoch {self.epoch}"):
+                    self.save()
+            last = time.monotonic() - started
         self.model.eval()
-        save_weights(self.folder / "weights.safetensors", self.model, self.config, half=True)
+        if ranks.first():
+            save_weights(self.folder / "weights.safetensors", self.model, self.config, half=True)
+        ranks.wait()
         return self.model
 
     def _run_epoch(self, on_step):
@@ -96,15 +126,29 @@ class Trainer:
         self.model.train()
         first = self.epoch * self.steps_an_epoch
         pending, started = [], time.perf_counter()
-        for step in range(first, first + self.steps_an_epoch):
-            rows, batch = self.batch(step)
-            pending.append((step, rows, self.step(batch)))
-            if len(pending) == LOG_EVERY or step == first + self.steps_an_epoch - 1:
-                self._log(pending, started, on_step)
-                pending, started = [], time.perf_counter()
+        steps = range(first, first + self.steps_an_epoch)
+        for step, drawn in zip(steps, prefetch(self.draw(step) for step in steps)):
+            with self._at(f"step {step}"):
+                pending.append((step, drawn.rows, self.step(augment(self.store, drawn, self.config.training, self.device))))
+                if len(pending) < LOG_EVERY and step != steps[-1]:
+                    continue
+                losses = ranks.mean(torch.stack([loss for _, _, loss in pending])).tolist()
+            if ranks.first() or not np.isfinite(losses).all():
+                self._log(pending, losses, started, on_step)
+            pending, started = [], time.perf_counter()
 
-    def _log(self, pending, started, on_step):
-        losses = torch.stack([loss for _, _, loss in pending]).tolist()
+    @contextlib.contextmanager
+    def _at(self, place):
+        """Turn what a device says when it fails into one line: out of memory, or gone."""
+        try:
+            yield
+        except RuntimeError as error:
+            about = (str(error).strip() or type(error).__name__).splitlines()[0]
+            mend = "lower training.batch, " if "memory" in about else ""
+            raise BadInput(f"{self.folder}: {self.device} failed at {place} ({about}); the last checkpoint is intact, "
+                           f"{mend}the same command goes on from it") from error
+
+    def _log(self, pending, losses, started, on_step):
         seconds = (time.perf_counter() - started) / len(pending)
         records = []
         for (step, rows, _), loss in zip(pending, losses):

@@ -144,7 +144,8 @@ def test_other_settings_resume_too(tiny, store, tmp_path, setting):
 
 def test_a_foreign_or_damaged_checkpoint_is_refused(begun, tiny, store, refused):
     others = [trainer(tiny, store, begun, seed=1), trainer(tiny.replace(**{"training.sigma": 0.5}), store, begun)]
-    other_store = type("Store", (), {"index": store.index, "fingerprint": "other"})()
+    other_store = copy.copy(store)
+    other_store.manifest = {**store.manifest, "fingerprint": "other"}
     for other in (*others, trainer(tiny, other_store, begun)):
         refused(other.run, begun, "another training")
     for name in ("momentum.safetensors", "weights.safetensors", "state.json"):
@@ -166,6 +167,42 @@ def test_a_loss_that_is_not_finite_stops_the_training(undisturbed, tiny, store, 
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint-00001", "metrics.csv"]
     monkeypatch.undo()
     assert same(trainer(tiny, store, tmp_path / "run").run(), undisturbed[1])
+
+
+@pytest.mark.parametrize("error, words", [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore lines"), ("out of memory", "lower training.batch")),
+    (RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be"), ("unspecified launch failure",)),
+    (RuntimeError(""), ("RuntimeError",))])
+def test_a_card_that_fails_leaves_the_last_checkpoint(undisturbed, tiny, store, tmp_path, refused, error, words):
+    ours, step, calls = trainer(tiny, store, tmp_path / "run"), Trainer.step, []
+
+    def failing(batch):
+        calls.append(0)
+        if len(calls) == 4:
+            raise error
+        return step(ours, batch)
+    ours.step = failing
+    refused(ours.run, tmp_path / "run", "failed at step 3", "checkpoint is intact", *words)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint-00001", "metrics.csv"]
+    assert same(trainer(tiny, store, tmp_path / "run").run(), undisturbed[1])
+
+
+def test_a_card_that_fails_while_a_checkpoint_is_written(begun, undisturbed, tiny, store, refused, monkeypatch):
+    def gone(*_, **__):
+        raise RuntimeError("CUDA error: device is lost")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_weights", gone)
+        refused(trainer(tiny, store, begun).run, "failed at the checkpoint of epoch 2", "device is lost")
+    assert [path.name for path in begun.glob("*checkpoint*")] == ["checkpoint-00001"]
+    assert same(trainer(tiny, store, begun).run(), undisturbed[1])
+
+
+def test_a_training_stops_where_its_time_is_up(undisturbed, tiny, store, tmp_path, monkeypatch):
+    clock = iter(range(0, 1000, 10))  # each look at it takes ten seconds; an epoch takes one look at its end
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    assert trainer(tiny, store, tmp_path / "run").run(until=35) is None  # begun at 0 and at 20; at 40 it is too late
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint-00002", "metrics.csv"]
+    assert same(trainer(tiny, store, tmp_path / "run").run(until=10_000), undisturbed[1])
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(begun, undisturbed, tiny, store, tmp_path, refused, monkeypatch):
