@@ -66,6 +66,9 @@ def _train(made):
     made.add_argument("--preset", default="paper", help=f"one of {', '.join(PRESETS)}")
     made.add_argument("--seed", type=_whole(0), default=0)
     made.add_argument("--workers", type=_whole(1), default=2, help="processes that build the store")
+    made.add_argument("--every", type=_whole(1), default=1, metavar="K", help="store only every K-th frame of a video (GOT-10k: 10)")
+    made.add_argument("--compile", default="", choices=["default", "reduce-overhead"], metavar="MODE",
+                      help="torch.compile: default, or reduce-overhead (CUDA graphs)")
     made.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings, such as training.pairs=20000")
     made.add_argument("--tensorboard", type=Path, metavar="DIR", help="also write loss and learning rate for TensorBoard (an extra)")
     _add_device(made)

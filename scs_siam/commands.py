@@ -97,23 +97,28 @@ def _follow(args, tracker, frames, box, length):
 
 
 def train(args):
-    """Build or open the crop store and train one variant."""
-    from .store import CropStore, read_got10k
+    """Build or open the crop store and train one variant, alone or with the other processes of torchrun."""
+    from . import ranks
+    from .store import CropStore, needed_size, read_got10k
     from .train import Trainer
 
     config = Config.preset(args.preset, args.variant, args.width).replace(**dict(setting(text) for text in args.set))
-    write = _scalars(args.tensorboard) if args.tensorboard else None
+    where = ranks.join(device(args.device))
+    write = _scalars(args.tensorboard) if args.tensorboard and ranks.first() else None
     with Progress(1, "crop store") as progress:
-        store = CropStore.build(read_got10k(args.root), args.store, config.training.min_area, args.workers,
-                                lambda done, total: progress.show(done / total))
-    trainer = Trainer(config, store, args.out, args.seed, device(args.device))
+        store = ranks.first_then_others(lambda: CropStore.build(
+            read_got10k(args.root), args.store, config.training.min_area, args.workers, lambda done, total: progress.show(done / total),
+            needed_size(config.training), args.every))
+    trainer = Trainer(config, store, args.out, args.seed, where, compiled=args.compile)
     with Progress(config.training.pairs, "pair", args.out / "progress.log") as progress:
         def on_step(record):
             if write:
                 write(record)
             progress.show(record["pairs"], f"epoch {record['epoch']}, loss {record['loss']:.3f}")
         trainer.run(on_step)
-    print(args.out / "weights.safetensors")
+    if ranks.first():
+        print(args.out / "weights.safetensors")
+    ranks.leave()
 
 
 def _scalars(folder):

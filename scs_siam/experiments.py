@@ -17,7 +17,7 @@ from .imagenet_vid import read_imagenet_vid
 from .model import SiameseNet, multiplications
 from .paper import root
 from .runs import EVERYWHERE, runs
-from .store import CropStore, read_got10k
+from .store import SIZE, CropStore, needed_size, read_got10k
 from .track import Tracker
 from .train import Trainer, read_metrics
 from .weights import load_weights, save_weights
@@ -59,33 +59,38 @@ def sequences(of, name):
 
 
 def open_store(run, data, workers=1, on_shard=None):
-    """The crop store of what a run is trained on, built if it is not there."""
-    name = run.profile.name + ("-vid" if run.row.data == "vid" else "")
+    """The crop store of what a run is trained on, built if it is not there; wider crops, for those that need them, have a store apart."""
+    training, size = run.config.training, needed_size(run.config.training)
+    name = run.profile.name + ("-vid" if run.row.data == "vid" else "") + (f"-{size}" if size != SIZE else "")
     videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else read_got10k(data.train)
     place = root() / "data" / "stores" / name
     with locked(place):
-        return CropStore.build(videos, place, run.config.training.min_area, workers, on_shard)
+        return CropStore.build(videos, place, training.min_area, workers, on_shard, size, run.profile.every)
 
 
-def train_run(run, data, device="cpu", on_step=None):
-    """Train a run, or go on with its training; nothing is done where its weights are current or another row's."""
+def train_run(run, data, device="cpu", on_step=None, until=None):
+    """Train a run, or go on with its training, and say whether it is trained; weights that are current or another row's stay as they are.
+
+    `until` (seconds of time.monotonic) stops it at a checkpoint, as `Trainer.run` does.
+    """
     if run.row.weights_of:
-        return
+        return True
     store = open_store(run, data)
     with locked(run.folder):
-        _train(run, store, device, on_step)
+        return _train(run, store, device, on_step, until)
 
 
-def _train(run, store, device, on_step):
+def _train(run, store, device, on_step, until):
     folder, done = run.folder, run.folder / "training.json"
     key = {"training_key": run.training_key, "store": store.fingerprint}
     if done.is_file() and (folder / "weights.safetensors").is_file() and {k: read_json(done).get(k) for k in key} == key:
-        return
+        return True
     if (folder / "started.json").is_file() and read_json(folder / "started.json") != key:
         shutil.rmtree(folder)
     write_json(folder / "started.json", key)
     if run.row.trained:
-        Trainer(run.config, store, folder, run.seed, device).run(on_step)
+        if Trainer(run.config, store, folder, run.seed, device).run(on_step, until) is None:
+            return False
     else:
         torch.manual_seed(run.seed)
         save_weights(folder / "weights.safetensors", SiameseNet(run.config.model), run.config, half=True)
@@ -95,6 +100,7 @@ def _train(run, store, device, on_step):
                       "weights_sha256": sha256(folder / "weights.safetensors")})
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
+    return True
 
 
 def _seconds(folder):
@@ -158,7 +164,7 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
     data = write_data(of)
     jobs = jobs or (os.cpu_count() if device == "cpu" else 1)
     todo = [run for run in runs(of) if run.has_data and not is_current(run, data)]
-    for run in {run.row.data: run for run in todo}.values():
+    for run in {(run.row.data, needed_size(run.config.training)): run for run in todo}.values():
         open_store(run, data, workers=jobs)
     waves = [[run for run in todo if not run.row.weights_of], [run for run in todo if run.row.weights_of]]
     for wave in waves:

@@ -50,6 +50,16 @@ def wait():
         dist.barrier()
 
 
+def first_then_others(work):
+    """What `work` returns, done by the first process before the others: what the first one builds, they open."""
+    if not first():
+        wait()
+    result = work()
+    if first():
+        wait()
+    return result
+
+
 def part(batch):
     """The slice of a batch's pairs that belongs to this process; BadInput if the processes cannot share them equally."""
     if batch % count():

@@ -90,6 +90,7 @@ class Profile:
     preset: str = "paper"
     training: dict = field(default_factory=dict)
     train: str | tuple = ""  # root of a GOT-10k-layout set, or (clips, frames) of a synthetic one
+    every: int = 1  # of each training video only every k-th frame is stored
     vid: str | tuple = ""  # the same of ImageNet VID; "": the row SiameseFC of Table 9 has no data
     tests: dict = field(default_factory=dict)  # benchmark -> root, or (clips, frames) of a synthetic one; ablations see the first only
 
@@ -118,7 +119,7 @@ PROFILES = {
                                    "training.sequence_weight": 1.0, "training.balanced": True}),
     "quarter": Profile("quarter", tuple(ROWS), seeds=(0, 1, 2), width=0.25, tests=SUITES,
                        training=_narrow(0.25, 8000, 20, 16, **{"training.sequence_weight": 1.0})),
-    "paper": Profile("paper", tuple(ROWS), seeds=(0, 1, 2)),
+    "paper": Profile("paper", tuple(ROWS), seeds=(0, 1, 2), every=10),
 }
 
 

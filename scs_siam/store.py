@@ -21,6 +21,11 @@ WIDE = 447  # pixels of a crop that also shows what is around the box of another
 HEADER = 128  # bytes before the pixels of a shard: what numpy.save writes for crops
 
 
+def needed_size(training):
+    """Pixels of the stored crops that a training needs: SIZE, or WIDE where a masked crop is centred on the box of another frame (D15)."""
+    return WIDE if training.mask_search and training.mask_centre == "template" else SIZE
+
+
 @dataclass(frozen=True)
 class Video:
     """One training sequence: frame files in order and a 0-based box (N, 4) a frame."""

@@ -147,6 +147,14 @@ def test_confirm_accepts_a_training_only_if_its_first_losses_come_back(tiny):
         write_json(run.folder / "training.json", record)
 
 
+def test_only_runs_that_need_wider_crops_get_them(tiny):
+    data, stores = experiments.write_data(tiny), []
+    for changes in ({}, {"training.mask_centre": "template"}, {"training.mask_centre": "template", "training.mask_search": False}):
+        run = runs.Run(dataclasses.replace(tiny, training={**tiny.training, **changes}), "SiameseFC*", 0)
+        stores.append(experiments.open_store(run, data))
+    assert [(store.size, store.root.name) for store in stores] == [(287, "tiny"), (447, "tiny-447"), (287, "tiny")]  # D15
+
+
 def test_plan_estimates_from_finished_trainings_and_costs_shared_ones_nothing(tiny):
     lines, total = experiments.plan(tiny)
     seconds = {name: value for name, _, value in lines}
