@@ -10,10 +10,8 @@ import torch
 from . import machine
 from .config import Config
 from .model import multiplications
-from .pairs import PairSampler, make_batch
 from .synthetic import Scene, render
 from .track import Tracker
-from .train import Trainer
 
 
 class PlainTracker(Tracker):
@@ -33,7 +31,7 @@ class PlainTracker(Tracker):
 def matrix_ceiling(dtype, device="cpu", size=2048):
     """Fused multiply-adds a second, in units of 1e9, of a plain matrix product: the ceiling to hold a network against."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    return size**3 / 1e9 / _median([lambda: a @ b], 5, device)[0]
+    return size**3 / 1e9 / medians([lambda: a @ b], 5, device)[0]
 
 
 def track(model, config, rounds=20, device="cpu"):
@@ -77,36 +75,11 @@ def _parts(tracker, clip, rounds=10):
         steps = {"crop": lambda: tracker._cut(clip.frames[5]), "first block": lambda: tracker.model.fuse(crops),
                  "body": lambda: tracker.model.psi(fused), "correlation": lambda: tracker.model.respond(tracker.template, features),
                  "peak": lambda: tracker._peak(response)}
-        return dict(zip(steps, (1e3 * value for value in _median(list(steps.values()), rounds, tracker.device))))
+        return dict(zip(steps, (1e3 * value for value in medians(list(steps.values()), rounds, tracker.device))))
 
 
-def train(config, store, rounds=10, device="cpu"):
-    """Pairs a second of the store, of the whole batch and of the step, of our path and of a plain one (float32, NCHW), and the ceiling."""
-    ours, plain = Trainer(config, store, "bench", device=device), Trainer(config, store, "bench", device=device, precision="fp32")
-    plain.model.to(memory_format=torch.contiguous_format)
-    batch_size, sampler, rng = config.training.batch, PairSampler(store.index, config.training), np.random.default_rng(0)
-    rows = sampler.draw(batch_size, rng)
-    batch = make_batch(store, rows, config.training, rng, device)
-
-    def step(trainer):
-        return lambda: trainer.step(batch)
-
-    def load():  # the same rows each time: the store's own speed, not that of a cold disk
-        return [torch.as_tensor(store.read(ids)).to(device) for ids in rows]
-
-    parts = {"store": load, "batch": lambda: make_batch(store, rows, config.training, rng, device),
-             "step": step(ours), "plain step": step(plain)}
-    seconds = dict(zip(parts, _median(list(parts.values()), rounds, device)))
-    seconds["training"] = seconds["batch"] + seconds["step"]
-    ceiling = matrix_ceiling(torch.bfloat16 if ours.precision == "bf16" else torch.float32, device)
-    work = 3 * multiplications(config) * batch_size / 1e9
-    return {"machine": machine.describe(device), "threads": torch.get_num_threads(), "precision": ours.precision, "batch": batch_size,
-            "pairs_per_second": {name: batch_size / value for name, value in seconds.items()}, "ceiling": ceiling,
-            "share_of_ceiling": work / seconds["step"] / ceiling, "speedup": seconds["plain step"] / seconds["step"]}
-
-
-def _median(steps, rounds, device):
-    """Median seconds of each of some functions, called in turn."""
+def medians(steps, rounds, device):
+    """Median seconds of each of some functions, called in turn on a device; the first round is not counted."""
     times = np.empty((rounds + 1, len(steps)))
     for row in times:
         for k, step in enumerate(steps):

@@ -92,7 +92,10 @@ def _bench(made):
     _add_network(made)
     made.add_argument("--batch", type=_whole(1), default=8, help="pairs a training step")
     made.add_argument("--rounds", type=_whole(1), default=15)
-    made.add_argument("--store", type=Path, metavar="DIR", help="crop store to train from (default: that of the smoke profile)")
+    made.add_argument("--root", metavar="DIR", help="training set in GOT-10k layout (default: that of the smoke profile)")
+    made.add_argument("--store", type=Path, metavar="DIR", help="its crop store, built if it is not there")
+    made.add_argument("--compile", default="", choices=["default", "reduce-overhead"], metavar="MODE",
+                      help="time a training step by torch.compile too")
     made.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     _add_device(made)
 

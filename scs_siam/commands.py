@@ -189,19 +189,16 @@ def bench(args):
     """Measure speed and print a table or one JSON object."""
     import torch
 
-    from . import bench, experiments
+    from . import bench, throughput
     from .model import SiameseNet
-    from .runs import profile, runs
-    from .store import CropStore
 
     config, where = Config.preset(variant=args.variant, width=args.width), device(args.device)
     torch.manual_seed(0)
     if args.what == "track":
         record = bench.track(SiameseNet(config.model), config.tracking, args.rounds, where)
     else:
-        of = profile("smoke")
-        store = CropStore.open(args.store) if args.store else experiments.open_store(runs(of)[0], experiments.write_data(of))
-        record = bench.train(config.replace(**{"training.batch": args.batch}), store, args.rounds, where)
+        store, videos = _bench_data(args)
+        record = throughput.train(config.replace(**{"training.batch": args.batch}), store, videos, args.rounds, where, args.compile)
     record = {"bench": args.what, "variant": args.variant, "width": args.width, **record}
     if args.json:
         print(json.dumps(record))
@@ -209,3 +206,17 @@ def bench(args):
     for name, value in record.items():
         for part, number in value.items() if isinstance(value, dict) else [("", value)]:
             print(f"{name:18} {part:18} {f'{number:.2f}' if isinstance(number, float) else number}")
+
+
+def _bench_data(args):
+    """Crop store and videos of a training benchmark: those that were named, or those of the smoke profile."""
+    from . import experiments
+    from .runs import profile, runs
+    from .store import CropStore, read_got10k
+
+    if bool(args.root) != bool(args.store):
+        raise BadInput("bench train: --root and --store belong together; name both or neither")
+    if args.root:
+        return CropStore.build(videos := read_got10k(args.root), args.store), videos
+    data = experiments.write_data(of := profile("smoke"))
+    return experiments.open_store(runs(of)[0], data), read_got10k(data.train)

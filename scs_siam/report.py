@@ -18,7 +18,7 @@ FLOORS = {
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
     "network": "attention model layers weights export ranks",
     "pairs and tracking": "store imagenet_vid pairs track trax_server datasets shards resident",
-    "training and evaluation": "train benchmarks supervision vot bench",
+    "training and evaluation": "train benchmarks supervision vot bench throughput",
     "runs": "runs evidence experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
     "front doors": "notebooks sweeps live pages site commands run_commands cli",
@@ -175,7 +175,9 @@ def _speed_table(of):
             text = f"tracking | {values} ms a frame; fast is {record['speedup']:.1f} times as fast as plain"
         else:
             values = ", ".join(f"{name} {value:.1f}" for name, value in record["pairs_per_second"].items())
-            text = f"training | {values} pairs/s; {record['precision']}"
+            cost = ", ".join(f"{name} {value:,.0f}" for name, value in record["got10k"].items())
+            text = (f"training | {values} pairs/s; {record['precision']}, step at {record['share_of_ceiling']:.0%} of a matrix product; "
+                    f"{record['speedup']:.1f} times as fast as plain. GOT-10k at this speed: {cost}")
         place = f"{record['machine']['device']}, {record['threads']} threads"
         lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
     for record in map(read_json, sorted(of.folder.glob("reproduce-*.json"))):

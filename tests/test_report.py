@@ -125,7 +125,8 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
 
 def test_readme_block(of, tmp_path):
     speed = {"variant": "SCS-Siam", "width": 1.0, "machine": {"device": "CPU 1"}, "threads": 2, "precision": "fp32", "speedup": 4.0,
-             "milliseconds": {"plain": 400.0, "fast": 100.0}, "pairs_per_second": {"store": 800.0, "step": 6.25}}
+             "milliseconds": {"plain": 400.0, "fast": 100.0}, "pairs_per_second": {"store": 800.0, "step": 6.25},
+             "share_of_ceiling": 0.5, "got10k": {"disk GB": 1234.0}}
     for what in ("track", "train"):
         (of.folder / f"bench-{what}.json").write_text(json.dumps({**speed, "bench": what}))
     block = report.readme_block(of)
@@ -133,7 +134,8 @@ def test_readme_block(of, tmp_path):
     assert "0.618 | 0.827 | 73 (TITAN XP)" in block and "*printed in the paper*" in block  # Table 9
     assert "6,000 training pairs in 2.0 minutes (50.0 pairs/s" in block
     assert "| tracking | plain 400, fast 100 ms a frame; fast is 4.0 times as fast as plain | CPU 1, 2 threads |" in block
-    assert "| training | store 800.0, step 6.2 pairs/s; fp32 | CPU 1, 2 threads |" in block
+    assert "| training | store 800.0, step 6.2 pairs/s; fp32, step at 50% of a matrix product; 4.0 times as fast as plain. "\
+        "GOT-10k at this speed: disk GB 1,234 | CPU 1, 2 threads |" in block
     verdicts = claims.summary(of).set_index("verdict")["claims"]
     assert f"| of {len(paper.claims())} claims of the paper | profile smoke |" in block and verdicts.sum() == len(paper.claims())
     assert f"| not attempted | {verdicts['not attempted']} |" in block
