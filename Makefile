@@ -12,6 +12,13 @@ NOTEBOOK ?= 06
 SIGMA ?= 0 0.3 0.5 0.7 0.9 1
 SEEDS ?= 0
 JOBS ?= 2
+MINUTES ?= 9
+TRAIN ?=
+TEST ?=
+ROWS ?=
+PACK ?= full
+PACK_SEEDS ?=
+GPU ?= cuda
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
@@ -24,7 +31,7 @@ commas = $(subst $(space),$(comma),$(strip $(1)))
 # The name holds a hash of all that decides the environment (and its place, which scripts in it know), so file times do not matter.
 STAMP := .venv/.setup-$(firstword $(shell { pwd; echo $(EXTRAS); cat pyproject.toml $(CONSTRAINTS); } | cksum))
 
-.PHONY: help setup data reproduce test notebooks sweep site lab bench clean distclean
+.PHONY: help setup data reproduce test notebooks sweep site lab bench gpu-pack gpu-run clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -77,6 +84,17 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 bench: $(STAMP) ## measure speed: crop store, training, tracking
 	@$(BIN)/scs-siam bench track
 	@$(BIN)/scs-siam bench train
+
+gpu-pack: $(STAMP) ## code and data for a machine with a card, in parts of at most 50 MB (TRAIN=root TEST="NAME=root ..." [PACK=profile ROWS=a,b])
+	@rm -rf build/gpu-pack
+	@$(BIN)/python -m scs_siam.pack make --profile $(PACK) --train "$(TRAIN)" --rows "$(ROWS)" --seeds "$(call commas,$(PACK_SEEDS))" --test $(TEST)
+
+# Needs no .venv: on a bare machine PYTHON is any Python that has PyTorch. What an earlier call has trained is kept.
+gpu-run: ## train and evaluate the pack on this machine's card within MINUTES=9; the runs come to data/results/
+	@mkdir -p build/gpu-run && for part in build/gpu-pack/part-*.tar; do tar xf $$part -C build/gpu-run || exit 1; done
+	@python=$(if $(wildcard $(BIN)/python),$(abspath $(BIN)/python),$(PYTHON)); cd build/gpu-run && \
+		PYTHONPATH=. $$python -m scs_siam.pack run --minutes $(MINUTES) --device $(GPU)
+	@tar xzf build/gpu-run/results.tar.gz
 
 clean: ## remove what builds and tests left; never data/, figures/ or .venv
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ from .imagenet_vid import read_imagenet_vid
 from .model import SiameseNet, multiplications
 from .paper import root
 from .runs import EVERYWHERE, runs
-from .store import SIZE, CropStore, needed_size, read_got10k
+from .store import SIZE, CropStore, needed_size, read_videos
 from .track import Tracker
 from .train import Trainer, read_metrics
 from .weights import load_weights, save_weights
@@ -62,7 +62,7 @@ def open_store(run, data, workers=1, on_shard=None):
     """The crop store of what a run is trained on, built if it is not there; wider crops, for those that need them, have a store apart."""
     training, size = run.config.training, needed_size(run.config.training)
     name = run.profile.name + ("-vid" if run.row.data == "vid" else "") + (f"-{size}" if size != SIZE else "")
-    videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else read_got10k(data.train)
+    videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else read_videos(data.train)
     place = root() / "data" / "stores" / name
     with locked(place):
         return CropStore.build(videos, place, training.min_area, workers, on_shard, size, run.profile.every)

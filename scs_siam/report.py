@@ -21,7 +21,7 @@ FLOORS = {
     "training and evaluation": "train benchmarks supervision vot bench throughput",
     "runs": "runs evidence experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
-    "front doors": "notebooks sweeps live pages site commands run_commands cli",
+    "front doors": "notebooks sweeps pack live pages site commands run_commands cli",
 }
 COMMITTED = ("reference", "quarter")  # profiles whose runs come with the project, from the one with few rows to the one with most
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"

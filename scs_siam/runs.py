@@ -119,6 +119,9 @@ PROFILES = {
                                    "training.sequence_weight": 1.0, "training.balanced": True}),
     "quarter": Profile("quarter", tuple(ROWS), seeds=(0, 1, 2), width=0.25, tests=SUITES,
                        training=_narrow(0.25, 8000, 20, 16, **{"training.sequence_weight": 1.0})),
+    "full": Profile("full", tuple(ROWS), seeds=(0, 1, 2),  # the full network on a card, on data that are not GOT-10k
+                    training={"training.pairs": 320_000, "training.epochs": 25, "training.sequence_weight": 1.0,
+                              "training.balanced": True}),
     "paper": Profile("paper", tuple(ROWS), seeds=(0, 1, 2), every=10),
 }
 

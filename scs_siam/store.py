@@ -49,6 +49,15 @@ def read_got10k(root):
     return [_read_video(reader, index) for index in range(len(reader))]
 
 
+def read_videos(root):
+    """Videos of a folder with videos.json, a list of name, frames (paths below the folder) and 0-based boxes, or of `read_got10k`."""
+    root = Path(root)
+    if not (root / "videos.json").is_file():
+        return read_got10k(root)
+    return [Video(line["name"], tuple(str(root / frame) for frame in line["frames"]), np.array(line["boxes"], np.float64).reshape(-1, 4))
+            for line in read_json(root / "videos.json")]
+
+
 def _read_video(reader, index):
     name, path = reader.seq_names[index], reader.anno_files[index]
     try:
