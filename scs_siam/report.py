@@ -175,9 +175,11 @@ def _speed_table(of):
             text = f"tracking | {values} ms a frame; fast is {record['speedup']:.1f} times as fast as plain"
         else:
             values = ", ".join(f"{name} {value:.1f}" for name, value in record["pairs_per_second"].items())
-            cost = ", ".join(f"{name} {value:,.0f}" for name, value in record["got10k"].items())
+            cost = record["got10k"]
             text = (f"training | {values} pairs/s; {record['precision']}, step at {record['share_of_ceiling']:.0%} of a matrix product; "
-                    f"{record['speedup']:.1f} times as fast as plain. GOT-10k at this speed: {cost}")
+                    f"{record['speedup']:.1f} times as fast as plain. GOT-10k at these costs: {cost['disk GB, every 1']:.0f} GB and "
+                    f"{cost['build core hours, every 1']:.1f} core hours for a store of all frames, {cost['disk GB, every 10']:.0f} GB and "
+                    f"{cost['build core hours, every 10']:.1f} for every tenth; {cost['pairs']:,} pairs in {cost['training hours']:.0f} hours")
         place = f"{record['machine']['device']}, {record['threads']} threads"
         lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
     for record in map(read_json, sorted(of.folder.glob("reproduce-*.json"))):

@@ -10,6 +10,7 @@ import pytest
 from scs_siam import claims, paper, report, runs, tables
 from scs_siam.config import Config
 from scs_siam.files import BadInput
+from scs_siam.throughput import at_got10k
 
 DRAWN = {"figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "learning_rate", "tracked_clip"}  # of examples, no run's scores
 ROWS = {"untrained": {0: [0.1, 0.3]}, "SCS-Siam": {0: [0.5, 0.7], 1: [0.7, 0.9]}}  # AUC by seed of two sequences of 11 and 31 frames
@@ -126,7 +127,7 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
 def test_readme_block(of, tmp_path):
     speed = {"variant": "SCS-Siam", "width": 1.0, "machine": {"device": "CPU 1"}, "threads": 2, "precision": "fp32", "speedup": 4.0,
              "milliseconds": {"plain": 400.0, "fast": 100.0}, "pairs_per_second": {"store": 800.0, "step": 6.25},
-             "share_of_ceiling": 0.5, "got10k": {"disk GB": 1234.0}}
+             "share_of_ceiling": 0.5, "got10k": at_got10k(1000.0, 0.01)}
     for what in ("track", "train"):
         (of.folder / f"bench-{what}.json").write_text(json.dumps({**speed, "bench": what}))
     block = report.readme_block(of)
@@ -135,7 +136,8 @@ def test_readme_block(of, tmp_path):
     assert "6,000 training pairs in 2.0 minutes (50.0 pairs/s" in block
     assert "| tracking | plain 400, fast 100 ms a frame; fast is 4.0 times as fast as plain | CPU 1, 2 threads |" in block
     assert "| training | store 800.0, step 6.2 pairs/s; fp32, step at 50% of a matrix product; 4.0 times as fast as plain. "\
-        "GOT-10k at this speed: disk GB 1,234 | CPU 1, 2 threads |" in block
+        "GOT-10k at these costs: 347 GB and 3.9 core hours for a store of all frames, 35 GB and 0.4 for every tenth; "\
+        "4,667,500 pairs in 1 hours | CPU 1, 2 threads |" in block
     verdicts = claims.summary(of).set_index("verdict")["claims"]
     assert f"| of {len(paper.claims())} claims of the paper | profile smoke |" in block and verdicts.sum() == len(paper.claims())
     assert f"| not attempted | {verdicts['not attempted']} |" in block

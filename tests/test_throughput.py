@@ -4,6 +4,7 @@ import pytest
 
 from scs_siam import throughput
 from scs_siam.config import Config
+from scs_siam.model import multiplications
 from scs_siam.pairs import make_batch
 from scs_siam.throughput import GOT10K, at_got10k, plain_batch
 
@@ -28,6 +29,14 @@ def test_record(tiny, store, videos, monkeypatch):
     assert set(speed) == {"store", "batch", "first block", "step", "training", "plain batch", "plain step", "plain training"}
     assert record["share_of_ceiling"] == pytest.approx(record["gflops"]["step"] / record["gflops"]["matrix product"])
     assert record["speedup"] == pytest.approx(speed["training"] * (1 / speed["plain batch"] + 1 / speed["plain step"]))
+
+
+def test_a_step_costs_three_passes_but_for_the_images_gradient():
+    config = Config()
+    first = 2 * (123**2 + 59**2) * 192 * 3 * 121  # image and masked image of search and template; an image needs no gradient
+    convolutions = 3 * multiplications(config) - first
+    attention = 6**2 * 384 * (1 + 48 + 48) + 4 * 384 * 64  # not in `multiplications`; Sec. 3.3 and 3.4
+    assert throughput.step_flops(config) == pytest.approx(2 * (convolutions + 3 * attention), rel=1e-3)
 
 
 def test_what_got10k_costs():
