@@ -4,6 +4,7 @@ Losses, gradients and the statistics of batch normalization are those of the who
 order of sums.
 """
 import os
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -24,7 +25,8 @@ def join(device):
         torch.cuda.set_device(local)
         device = f"cuda:{local}"
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        patience = timedelta(days=1)  # the first process may have a store to build
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=patience)
     return device
 
 

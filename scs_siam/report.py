@@ -176,10 +176,11 @@ def _speed_table(of):
         else:
             values = ", ".join(f"{name} {value:.1f}" for name, value in record["pairs_per_second"].items())
             cost = record["got10k"]
+            whole, tenth = ([cost[f"{what}, every {k}"] for what in ("disk GB", "build core hours")] for k in (1, 10))
             text = (f"training | {values} pairs/s; {record['precision']}, step at {record['share_of_ceiling']:.0%} of a matrix product; "
-                    f"{record['speedup']:.1f} times as fast as plain. GOT-10k at these costs: {cost['disk GB, every 1']:.0f} GB and "
-                    f"{cost['build core hours, every 1']:.1f} core hours for a store of all frames, {cost['disk GB, every 10']:.0f} GB and "
-                    f"{cost['build core hours, every 10']:.1f} for every tenth; {cost['pairs']:,} pairs in {cost['training hours']:.0f} hours")
+                    f"{record['speedup']:.1f} times as fast as plain. GOT-10k at these costs: {whole[0]:.0f} GB and "
+                    f"{whole[1]:.1f} core hours for a store of all frames, {tenth[0]:.0f} GB and {tenth[1]:.1f} for every tenth; "
+                    f"{cost['pairs']:,} pairs in {cost['training hours']:.0f} hours")
         place = f"{record['machine']['device']}, {record['threads']} threads"
         lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
     for record in map(read_json, sorted(of.folder.glob("reproduce-*.json"))):
