@@ -82,8 +82,7 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --notebook-dir=.
 
 bench: $(STAMP) ## measure speed: crop store, training, tracking
-	@$(BIN)/scs-siam bench track
-	@$(BIN)/scs-siam bench train
+	@for what in track evaluate train data; do $(BIN)/scs-siam bench $$what || exit 1; done
 
 gpu-pack: $(STAMP) ## code and data for a machine with a card, in parts of at most 50 MB (TRAIN=root TEST="NAME=root ..." [PACK=profile ROWS=a,b])
 	@rm -rf build/gpu-pack

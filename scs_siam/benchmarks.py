@@ -12,6 +12,7 @@ from . import metrics
 from .boxes import check_box, from_one_based, read_boxes, to_one_based, write_boxes
 from .files import BadInput, read_json, sha256, write_json
 from .frames import Frames
+from .lockstep import track_all
 from .sequences import ATTRIBUTES, Sequence, attributes, read_otb, read_published
 from .supervision import START, TRACKED, Record, read_record, write_record
 
@@ -22,20 +23,21 @@ __all__ = [
 FORMATS = ("plain", "otb", "got10k", "vot")
 
 
-def evaluate(tracker, sequences, out, key, on_frame=None):
+def evaluate(tracker, sequences, out, key, on_frame=None, lockstep=1):
     """Run `tracker` (init(frame, box), update(frame) -> box) once over each sequence and return the rows of `score_results`.
 
     Boxes go to `out`/`key`/<sequence>.txt, times to <sequence>.json. A sequence whose two files are whole and made with this key, these
     frames and these true boxes is not run again, so `key` must tell configurations and weights apart ("SCS-Siam-1a2b3c4d").
-    `on_frame(sequence, index, frame, box)` is called after each frame. BadInput names the sequence and frame of a box that is none.
+    `on_frame(sequence, index, frame, box)` is called after each frame. With `lockstep` above 1 so many sequences are tracked at once, for
+    which `tracker` must be a track.Tracker; decoding then overlaps, and decode_seconds is the wait for it. BadInput names the sequence
+    and frame of a box that is none.
     """
     if not re.fullmatch(r"\w[\w.+-]*", key):
         raise BadInput(f'key "{key}": use letters, digits, dots and hyphens; it names a folder')
     folder = Path(out) / key
-    for sequence in sequences:
-        if _is_finished(folder, sequence, key):
-            continue
-        boxes, times = _track(tracker, sequence, on_frame)
+    todo = [sequence for sequence in sequences if not _is_finished(folder, sequence, key)]
+    one_by_one = ((sequence, *_track(tracker, sequence, on_frame)) for sequence in todo)
+    for sequence, boxes, times in track_all(tracker, todo, lockstep, on_frame) if lockstep > 1 else one_by_one:
         path = folder / f"{sequence.name}.txt"
         write_boxes(path, to_one_based(boxes))
         origin = {"sequence": sequence.name, "key": key, "data": sequence.fingerprint(), "boxes_sha256": sha256(path)}

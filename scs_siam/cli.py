@@ -79,6 +79,7 @@ def _evaluate(made):
     made.add_argument("--root", required=True, type=Path, metavar="DIR")
     made.add_argument("--sequences", metavar="A,B", help="only these")
     made.add_argument("--out", required=True, type=Path, metavar="DIR", help="raw boxes, 1-based x,y,w,h, and scores.csv")
+    made.add_argument("--lockstep", type=_whole(1), default=1, metavar="N", help="sequences tracked at once, for a GPU")
     _add_weights(made)
 
 
@@ -88,7 +89,7 @@ def _export(made):
 
 
 def _bench(made):
-    made.add_argument("what", choices=["track", "train"])
+    made.add_argument("what", choices=["track", "evaluate", "variants", "train", "data"])
     _add_network(made)
     made.add_argument("--batch", type=_whole(1), default=8, help="pairs a training step")
     made.add_argument("--rounds", type=_whole(1), default=15)
@@ -153,7 +154,8 @@ def _add_network(made):
 
 def _add_weights(made):
     made.add_argument("--weights", type=Path, metavar="FILE", help="safetensors of this project (default: the shipped ones)")
-    made.add_argument("--precision", choices=["fast", "exact"], default="fast", help="exact: plain float32")
+    made.add_argument("--precision", choices=["fast", "exact", "int8", "bf16"], default="fast",
+                      help="exact: plain float32; fast: what is fastest here")
     _add_device(made)
 
 
@@ -184,7 +186,7 @@ COMMANDS = (  # name, function, what it does, an example, its arguments
      "scs-siam export --out build/onnx", _export),
     ("trax", commands.trax, "Serve the tracker to the VOT toolkit over the TraX protocol (an extra).",
      "scs-siam trax --weights data/results/mine/weights.safetensors", _add_weights),
-    ("bench", commands.bench, "Measure the speed of tracking or training: all forms in one process, in turn.",
+    ("bench", commands.bench, "Measure speed: all forms of one computation in one process, in turn.",
      "scs-siam bench track --width 0.5", _bench),
     ("data", run_commands.data, "Write the synthetic benchmark of a profile, or tell of a real one and check a folder of it.",
      "scs-siam data --dataset otb2015 --root OTB2015", _data),

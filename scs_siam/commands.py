@@ -157,11 +157,13 @@ def evaluate(args):
     weights = args.weights or shipped()
     sequences = layouts.READERS[args.layout](args.root, args.sequences.split(",") if args.sequences else None)
     tracker, config = _tracker(args)
-    key = evaluation_key(config, sha256(weights)) + ("-exact" if args.precision == "exact" else "")
+    key = evaluation_key(config, sha256(weights)) + ("" if args.precision == "fast" else f"-{args.precision}")
     starts = dict(zip((sequence.name for sequence in sequences), itertools.accumulate((len(s.truth) for s in sequences), initial=1)))
+    done = itertools.count(1)  # in lockstep frames come from all sequences in turn
     with Progress(sum(len(sequence.truth) for sequence in sequences), "frame", args.out / "progress.log") as progress:
-        rows = benchmarks.evaluate(tracker, sequences, args.out, key,
-                                   lambda sequence, index, *_: progress.show(starts[sequence.name] + index, sequence.name))
+        def on_frame(sequence, index, *_):
+            progress.show(starts[sequence.name] + index if args.lockstep == 1 else next(done), sequence.name)
+        rows = benchmarks.evaluate(tracker, sequences, args.out, key, on_frame, args.lockstep)
     write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.resolve().name, **row} for row in rows])
     total = benchmarks.summarise(rows)
     print(f"{key}: {total['targets']} targets, AUC {total['auc']:.3f}, precision {total['precision']:.3f}, "
@@ -189,13 +191,19 @@ def bench(args):
     """Measure speed and print a table or one JSON object."""
     import torch
 
-    from . import bench, throughput
+    from . import bench, bench_data, throughput
     from .model import SiameseNet
+    from .runs import TABLE9
 
     config, where = Config.preset(variant=args.variant, width=args.width), device(args.device)
     torch.manual_seed(0)
-    if args.what == "track":
-        record = bench.track(SiameseNet(config.model), config.tracking, args.rounds, where)
+    if args.what in ("track", "evaluate"):
+        record = getattr(bench, args.what)(SiameseNet(config.model), config.tracking, args.rounds, where)
+    elif args.what == "variants":
+        rows = {name: Config.preset(variant=row.variant, width=args.width) for name, row in TABLE9.items()}
+        record = bench.variants(rows, args.rounds, where)
+    elif args.what == "data":
+        record = bench_data.data(config, args.rounds)
     else:
         store, videos = _bench_data(args)
         record = throughput.train(config.replace(**{"training.batch": args.batch}), store, videos, args.rounds, where, args.compile)
@@ -205,7 +213,12 @@ def bench(args):
         return
     for name, value in record.items():
         for part, number in value.items() if isinstance(value, dict) else [("", value)]:
-            print(f"{name:18} {part:18} {f'{number:.2f}' if isinstance(number, float) else number}")
+            number = "  ".join(f"{key} {_short(item)}" for key, item in number.items()) if isinstance(number, dict) else _short(number)
+            print(f"{name:18} {part:18} {number}")
+
+
+def _short(value):
+    return f"{value:.2f}" if isinstance(value, float) else value
 
 
 def _bench_data(args):

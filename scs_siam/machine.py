@@ -32,6 +32,18 @@ def keep_freed_memory(keep=True):
     libc.mallopt(trim_threshold, 2**31 - 1 if keep else 64 * 2**20)
 
 
+def peak_memory(device="cpu"):
+    """The most memory that this process has held so far, in MB: of the card for "cuda", otherwise of the machine (NaN on Windows)."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
 def _processor():
     """The processor's name as Linux tells it, otherwise as Python does."""
     try:

@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from . import __version__, claims, evidence, machine, metrics, paper, runs, weights
+from . import __version__, bench, claims, evidence, machine, metrics, paper, runs, weights
 from .files import BadInput, read_json, sha256, write_json, write_text
 from .train import read_metrics
 
@@ -16,9 +16,9 @@ DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frame
 FLOORS = {
     "base": "files progress boxes config paper machine",
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
-    "network": "attention model layers weights export ranks",
-    "pairs and tracking": "store imagenet_vid pairs track trax_server datasets shards resident",
-    "training and evaluation": "train benchmarks supervision vot bench throughput",
+    "network": "attention model integers layers weights export ranks",
+    "pairs and tracking": "store imagenet_vid pairs track lockstep trax_server datasets shards resident",
+    "training and evaluation": "train benchmarks supervision vot bench bench_data throughput",
     "runs": "runs evidence experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
     "front doors": "notebooks sweeps pack live pages site commands run_commands cli",
@@ -170,17 +170,7 @@ def _speed_table(of):
     """Speeds that `scs-siam bench ... --json` printed into bench-*.json of the profile's folder: a line each, after a head."""
     lines = []
     for record in map(read_json, sorted(of.folder.glob("bench-*.json"))):
-        if record["bench"] == "track":
-            values = ", ".join(f"{name} {value:.0f}" for name, value in record["milliseconds"].items())
-            text = f"tracking | {values} ms a frame; fast is {record['speedup']:.1f} times as fast as plain"
-        else:
-            values = ", ".join(f"{name} {value:.1f}" for name, value in record["pairs_per_second"].items())
-            cost = record["got10k"]
-            whole, tenth = ([cost[f"{what}, every {k}"] for what in ("disk GB", "build core hours")] for k in (1, 10))
-            text = (f"training | {values} pairs/s; {record['precision']}, step at {record['share_of_ceiling']:.0%} of a matrix product; "
-                    f"{record['speedup']:.1f} times as fast as plain. GOT-10k at these costs: {whole[0]:.0f} GB and "
-                    f"{whole[1]:.1f} core hours for a store of all frames, {tenth[0]:.0f} GB and {tenth[1]:.1f} for every tenth; "
-                    f"{cost['pairs']:,} pairs in {cost['training hours']:.0f} hours")
+        text = bench.in_words(record)
         place = f"{record['machine']['device']}, {record['threads']} threads"
         lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
     for record in map(read_json, sorted(of.folder.glob("reproduce-*.json"))):

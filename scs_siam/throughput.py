@@ -68,7 +68,7 @@ def train(config, store, videos, rounds=10, device="cpu", compiled=""):
     seconds["plain training"] = seconds["plain batch"] + seconds["plain step"]
     speed = {name: size / value for name, value in seconds.items()}
     side = 8192 if torch.device(device).type == "cuda" else 2048
-    ceiling = matrix_ceiling(torch.bfloat16 if ours.precision == "bf16" else torch.float32, device, side)
+    ceiling = matrix_ceiling(ours.precision, device, side)
     work = step_flops(config) / 1e9
     return {"machine": machine.describe(device), "threads": torch.get_num_threads(), "precision": ours.precision, "batch": size,
             "store_on": type(ours.store).__name__, "pairs_per_second": speed, "ceiling": ceiling,

@@ -5,10 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from scs_siam.config import Config
 from scs_siam.files import BadInput, write_image
 from scs_siam.metrics import precision_curve, success_curve
+from scs_siam.model import SiameseNet
 from scs_siam.store import CropStore, read_got10k
 
 
@@ -108,4 +110,20 @@ def scored():
                             lines.append((row, seed, benchmark, attribute, kind, k / 20 if kind == "success" else float(k), value))
         return pandas.DataFrame(scores), pandas.DataFrame(
             lines, columns=["row", "seed", "benchmark", "attribute", "curve", "threshold", "value"])
+    return make
+
+
+@pytest.fixture(scope="session")
+def settled():
+    """settled(model_config): a network whose batch norm has seen one batch, as a trained one's has seen its training set."""
+    def make(config):
+        torch.manual_seed(0)
+        model = SiameseNet(config).train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+        images = 255 * torch.rand(4, 3, 239, 239)
+        with torch.no_grad():
+            model(images[..., :127, :127], images[..., :127, :127], images, images)
+        return model.eval()
     return make

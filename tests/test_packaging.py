@@ -1,4 +1,6 @@
 """pyproject.toml is the one place with version bounds; constraints.txt, environment.yml and CITATION.cff follow it."""
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,12 @@ def test_citation_names_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == scs_siam.__version__
     assert citation["references"][0]["doi"] == "10.3390/s20144021"
+
+
+def test_the_core_imports_little_and_quickly():
+    """Beside torch, numpy and cv2 the core needs nothing heavy, and is to take at most 0.3 seconds; this bound is a loose one."""
+    code = ("import sys, time, torch, numpy, cv2; before = set(sys.modules); start = time.process_time()\n"
+            "import scs_siam.track, scs_siam.train, scs_siam.pairs, scs_siam.weights, scs_siam.frames\n"
+            "print(time.process_time() - start, *{name.split('.')[0] for name in set(sys.modules) - before})")
+    seconds, *names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert float(seconds) < 1.5 and not {"pandas", "got10k", "matplotlib", "scipy", "seaborn", "papermill", "shapely"} & set(names)

@@ -1,4 +1,7 @@
 """The tracker: geometry against models whose answer is known, then its borders."""
+import time
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,9 +13,11 @@ from scs_siam.config import Config
 from scs_siam.crops import box_in_crop, crop, mean_colour
 from scs_siam.files import read_image
 from scs_siam.metrics import overlap
-from scs_siam.model import SiameseNet
+from scs_siam.model import SiameseNet, cross_correlation
+from scs_siam.sequences import read_otb
 from scs_siam.soft_mask import apply_mask
-from scs_siam.track import Tracker, got10k_tracker
+from scs_siam.track import Tracker, cut_on_card, got10k_tracker, slide
+from scs_siam.weights import load_weights, shipped
 
 
 def settings(preset="paper", **changes):
@@ -250,3 +255,51 @@ def test_the_offset_does_not_decide_the_scale(texture):
         ours.init(frame, (40, 40, 30, 30))
         steps.append(ours.update(frame))
     np.testing.assert_array_equal(steps, steps[:1] * 3)
+
+
+def test_fast_and_exact_agree_on_real_frames(real_data):
+    """The shipped network on 8 frames of a sequence that it tracks; the first box comes within 2 seconds of init."""
+    model, config = load_weights(shipped())
+    sequence, found = read_otb(real_data / "OTB2015", ["Crossing"])[0], []
+    frames = [read_image(path) for path in sequence.frames[:8]]
+    for precision in ("exact", "bf16", "fast"):
+        ours = Tracker(model, config.tracking, precision=precision)
+        start = time.process_time()
+        ours.init(frames[0], sequence.truth[0])
+        ours.update(frames[1])
+        assert time.process_time() - start < 2
+        found.append(ours.track(frames, sequence.truth[0]))
+    assert min(overlap(boxes, found[0]).min() for boxes in found) > 0.9
+
+
+def test_the_peak_is_that_of_the_whole_enlarged_response():
+    """Against all scales enlarged, penalised, normalised and windowed as arrays, on maps with many near peaks."""
+    ours, rng, window = tracker(Told()), np.random.default_rng(0), np.outer(np.hanning(272), np.hanning(272))
+    for _ in range(20):
+        maps = rng.normal(size=(3, 17, 17)).astype(np.float32)
+        fine = np.stack([cv2.resize(part, (272, 272), interpolation=cv2.INTER_CUBIC).astype(float) for part in maps])
+        fine *= np.array([0.9745, 1, 0.9745])[:, None, None]
+        scale = np.unravel_index(fine.argmax(), fine.shape)[0]
+        best = fine[scale] - fine[scale].min()
+        y, x = np.unravel_index((0.73 * best / best.sum() + 0.27 * window / window.sum()).argmax(), best.shape)
+        found, moved = ours._peak(maps)
+        assert found == scale and np.array_equal(moved, (np.array([x, y]) - 135.5) / 2)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_sliding_is_cross_correlation(count):
+    torch.manual_seed(0)
+    templates, features = torch.randn(count, 9, 5, 4), torch.randn(count, 3, 9, 12, 10)
+    expected = torch.stack([cross_correlation(templates[k:k + 1], features[k])[:, 0] for k in range(count)])
+    torch.testing.assert_close(slide(templates, features), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(slide(templates, features.transpose(3, 4).contiguous().transpose(3, 4)), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("centre", [(120, 90), (3, 90), (236, 177)])
+def test_crops_made_on_a_card_are_those_of_opencv(texture, centre):
+    """The same code on the CPU; OpenCV interpolates in steps of 1/32 pixel, so grey levels may differ a little."""
+    frame, sides = texture(180, 240), np.array([90.0, 140.0])
+    mean = mean_colour(frame)
+    ours = cut_on_card(frame, np.array(centre, float), sides, 101, tuple(mean.tolist()), "cpu").permute(0, 2, 3, 1).numpy()
+    theirs = np.stack([crop(frame, centre, side, 101, mean) for side in sides]).astype(float)
+    assert ours.shape == theirs.shape and np.abs(ours - theirs).max() <= 3 and np.abs(ours - theirs).mean() < 0.3
