@@ -51,31 +51,33 @@ def track(model, config, rounds=20, device="cpu"):
     clip, model = render(Scene(seed=1, frames=rounds + 3)), _settled(model)
     forms = {"plain": PlainTracker(deepcopy(model), config, device), "exact": Tracker(model, config, device, "exact"),
              "fast": Tracker(model, config, device)}
-    medians, form = _in_turn(forms, clip), forms["fast"].form
+    form = forms["fast"].form
+    milliseconds = {name: float(np.median(values)) for name, values in _in_turn(forms, clip).items()}
     parts, ceiling = _parts(forms, clip, {"fp32", form}, rounds)
     return {"machine": machine.describe(device), "threads": torch.get_num_threads(), "rounds": rounds, "form": form,
-            "milliseconds": medians, "frames_per_second": {name: 1e3 / value for name, value in medians.items()},
+            "milliseconds": milliseconds, "frames_per_second": {name: 1e3 / value for name, value in milliseconds.items()},
             **{"parts" if name == "fast" else f"parts_{name}": values for name, values in parts.items()},
             "decode": _decode(clip, rounds), "ceiling": ceiling,
-            "share_of_ceiling": config.scales * _search_work(model, config) / 1e6 / medians["fast"] / ceiling[form],
-            "memory": machine.peak_memory(device), "speedup": medians["plain"] / medians["fast"],
-            "speedup_exact": medians["plain"] / medians["exact"]}
+            "share_of_ceiling": config.scales * _search_work(model, config) / 1e6 / milliseconds["fast"] / ceiling[form],
+            "memory": machine.peak_memory(device), "speedup": milliseconds["plain"] / milliseconds["fast"],
+            "speedup_exact": milliseconds["plain"] / milliseconds["exact"]}
 
 
 def variants(configs, rounds=15, device="cpu"):
-    """Milliseconds a frame of the fast tracker of each row in {row: Config}, in turn, and its speed as a ratio to that of SiameseFC."""
+    """Milliseconds a frame of the fast tracker of each row in {row: Config}, in turn, and its speed over SiameseFC*'s, round by round."""
     trackers, clip = {}, render(Scene(seed=1, frames=rounds + 3))
     for row, config in configs.items():
         torch.manual_seed(0)
         trackers[row] = Tracker(_settled(SiameseNet(config.model)), config.tracking, device)
-    medians = _in_turn(trackers, clip)
-    rows = {row: {"milliseconds": value, "frames_per_second": 1e3 / value, "ratio": medians["SiameseFC"] / value,
-                  "form": trackers[row].form} for row, value in medians.items()}
+    times = {row: np.array(values) for row, values in _in_turn(trackers, clip).items()}
+    rows = {row: {"milliseconds": float(np.median(values)), "frames_per_second": float(1e3 / np.median(values)),
+                  "ratio": float(np.median(times["SiameseFC*"] / values)), "form": trackers[row].form,
+                  "ratios": (times["SiameseFC*"] / values).round(4).tolist()} for row, values in times.items()}
     return {"machine": machine.describe(device), "threads": torch.get_num_threads(), "rounds": rounds, "variants": rows}
 
 
 def _in_turn(trackers, clip):
-    """Median milliseconds of `update` of each of {name: tracker} over a clip, every frame by all of them; two frames to warm up."""
+    """Milliseconds of each `update` of each of {name: tracker} over a clip, every frame by all of them; two frames to warm up."""
     times = {name: [] for name in trackers}
     for tracker in trackers.values():
         tracker.init(clip.frames[0], clip.boxes[0])
@@ -85,9 +87,9 @@ def _in_turn(trackers, clip):
             machine.keep_freed_memory(name != "plain")
             start = time.perf_counter()
             tracker.update(frame)  # ends with a box on the CPU
-            times[name].append(time.perf_counter() - start)
+            times[name].append(1e3 * (time.perf_counter() - start))
     machine.keep_freed_memory()
-    return {name: float(np.median(values)) * 1e3 for name, values in times.items()}
+    return times
 
 
 def _settled(model):
@@ -185,7 +187,7 @@ def in_words(record):
         form = f" ({record['form']})" if "form" in record else ""
         return f"tracking | {values(record['milliseconds'], 0)} ms a frame; fast{form} is {record['speedup']:.1f} times as fast as plain"
     if record["bench"] == "variants":
-        return f"tracking | {values({row: found['ratio'] for row, found in record['variants'].items()}, 2)} times the speed of SiameseFC"
+        return f"tracking | {values({row: found['ratio'] for row, found in record['variants'].items()}, 2)} times the speed of SiameseFC*"
     if record["bench"] == "evaluate":
         return f"evaluation | {values(record['with_decoding'], 1)} frames/s with decoding ({record['form']})"
     if record["bench"] == "data":

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import evidence, metrics, paper, runs
 from .comparisons import SUPERVISED, UNITS, basis, compare, compare_speeds, count, needs, paired, ratios, scores, split, spread
-from .files import BadInput, write_text
+from .files import BadInput, read_json, write_text
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "not comparable", "not attempted")
 COLOURS = dict(zip(VERDICTS, ("#00664A", "#A63C00", "#6B5500", "#44546A", "#595959")))  # white text on each has at least 4.5:1
@@ -43,11 +43,17 @@ def verdicts(of):
 
 
 def speeds(of):
-    """Speeds of rows as ratios to SiameseFC* that were timed in turn in one process: row, ratio, device, a line a round; empty without."""
+    """Speeds of rows over that of SiameseFC*, timed in turn in one process: row, ratio, device, a line a round; empty without a record.
+
+    Read from bench-variants.json of the profile, or of `reference`: how fast a network is does not depend on its weights.
+    """
     import pandas
 
-    path = of.folder / "speeds.csv"
-    return pandas.read_csv(path) if path.is_file() else pandas.DataFrame(columns=["row", "ratio", "device"])
+    paths = [folder / "bench-variants.json" for folder in (of.folder, runs.profile("reference").folder)]
+    record = next((read_json(path) for path in paths if path.is_file()), {"variants": {}})
+    lines = [{"row": row, "ratio": ratio, "device": f"{record['machine']['device']}, width {record['width']:g}"}
+             for row, found in record["variants"].items() for ratio in found["ratios"]]
+    return pandas.DataFrame(lines, columns=["row", "ratio", "device"])
 
 
 def summary(of):

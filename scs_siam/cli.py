@@ -1,4 +1,4 @@
-"""The command line, scs-siam: track, train, evaluate, export, trax, bench, data, plan, run, reproduce, sweep, site."""
+"""The command line, scs-siam: track, train, evaluate, export, trax, bench, data, plan, run, publish, reproduce, sweep, site."""
 import argparse
 import re
 import sys
@@ -109,7 +109,14 @@ def _data(made):
 
 def _plan(made):
     _add_profile(made)
-    made.add_argument("--confirm", action="store_true", help="accept trainings made by older code if today's repeats their first losses")
+    made.add_argument("--confirm", action="store_true", help="accept what older code made where today's repeats its losses and boxes")
+
+
+def _publish(made):
+    made.add_argument("--tracker", required=True, metavar="NAME", help="its name in the tables, such as CFNet")
+    made.add_argument("--boxes", required=True, type=Path, metavar="DIR", help="a file of 1-based x,y,w,h a target; they are not kept")
+    made.add_argument("--annotations", required=True, type=Path, metavar="FILE", help="the benchmark's ground truth as JSON")
+    _add_profile(made)
 
 
 def _run(made):
@@ -194,6 +201,8 @@ COMMANDS = (  # name, function, what it does, an example, its arguments
      "scs-siam plan --profile paper --train GOT-10k/train --test OTB2015=OTB2015", _plan),
     ("run", run_commands.run, "Train and evaluate one run of a profile by its number: one task of a job array.",
      "scs-siam run --profile mini --index 5", _run),
+    ("publish", run_commands.publish, "Score a published tracker's raw boxes as a row of a profile.",
+     "scs-siam publish --tracker CFNet --boxes CFNet --annotations OTB100.json --profile paper --test OTB2015=OTB2015", _publish),
     ("reproduce", run_commands.reproduce, "Bring all runs, figures and tables of a profile up to date.",
      "scs-siam reproduce --profile mini", _reproduce),
     ("sweep", run_commands.sweep, "Run a notebook over a grid of parameters and collect one table.",

@@ -157,7 +157,7 @@ def evaluate(args):
     weights = args.weights or shipped()
     sequences = layouts.READERS[args.layout](args.root, args.sequences.split(",") if args.sequences else None)
     tracker, config = _tracker(args)
-    key = evaluation_key(config, sha256(weights)) + ("" if args.precision == "fast" else f"-{args.precision}")
+    key = f"{evaluation_key(config, sha256(weights))}-{tracker.form}"
     starts = dict(zip((sequence.name for sequence in sequences), itertools.accumulate((len(s.truth) for s in sequences), initial=1)))
     done = itertools.count(1)  # in lockstep frames come from all sequences in turn
     with Progress(sum(len(sequence.truth) for sequence in sequences), "frame", args.out / "progress.log") as progress:
@@ -200,7 +200,7 @@ def bench(args):
     if args.what in ("track", "evaluate"):
         record = getattr(bench, args.what)(SiameseNet(config.model), config.tracking, args.rounds, where)
     elif args.what == "variants":
-        rows = {name: Config.preset(variant=row.variant, width=args.width) for name, row in TABLE9.items()}
+        rows = {name: Config.preset(variant=row.variant, width=args.width) for name, row in TABLE9.items() if row.data == "train"}
         record = bench.variants(rows, args.rounds, where)
     elif args.what == "data":
         record = bench_data.data(config, args.rounds)

@@ -136,7 +136,7 @@ def _join(parts):
     import pandas
 
     joined = pandas.concat(parts, ignore_index=True)
-    return joined.assign(**{name: joined[name].fillna(missing) for name, missing in MISSING.items() if name in joined})
+    return joined.assign(**{name: joined[name].astype(object).fillna(missing) for name, missing in MISSING.items() if name in joined})
 
 
 def differences(found, base, benchmark, metric="auc"):

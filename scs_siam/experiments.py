@@ -19,7 +19,7 @@ from .paper import root
 from .runs import EVERYWHERE, runs
 from .store import SIZE, CropStore, needed_size, read_videos
 from .track import Tracker
-from .train import Trainer, read_metrics
+from .train import Trainer
 from .weights import load_weights, save_weights
 
 
@@ -110,11 +110,16 @@ def _seconds(folder):
         return round(sum(float(line["seconds"]) for line in csv.DictReader(file)), 1)
 
 
+def scoring_form(device):
+    """The tracker's precision for what is compared: one arithmetic for every row, which no timing chooses."""
+    return "bf16" if machine.default_precision(device) == "bf16" else "exact"
+
+
 def evaluate_run(run, data, device="cpu", on_frame=None):
     """Evaluate a trained run on its benchmarks and write scores.csv, curves.csv, supervised.csv and, last, manifest.json."""
     source = run.trained_by.folder
     model, _ = load_weights(source / "weights.safetensors")
-    tracker, key = Tracker(model, run.config.tracking, device), run.evaluation_key()
+    tracker, key = Tracker(model, run.config.tracking, device, scoring_form(device)), run.evaluation_key()
     scores, curves, supervised, summaries = [], [], [], {}
     with locked(run.folder):
         for name, place in data.tests_of(run).items():
@@ -138,7 +143,7 @@ def evaluate_run(run, data, device="cpu", on_frame=None):
         write_json(run.folder / "manifest.json", {
             "run": run.id, "profile": run.profile.name, "seed": run.seed, "config": run.config.to_dict(), "results": summaries,
             "training_key": run.training_key, "evaluation_key": key, "training": read_json(source / "training.json"),
-            "machine": machine.describe(device), "evaluated": time.strftime("%Y-%m-%d %H:%M")})
+            "machine": machine.describe(device), "form": tracker.form, "evaluated": time.strftime("%Y-%m-%d %H:%M")})
 
 
 def is_current(run, data):
@@ -195,21 +200,6 @@ def share_done(run):
     with open(log, "rb") as file:
         lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 16), b""))
     return 0.8 * min(1.0, lines * run.config.training.batch / run.config.training.pairs)
-
-
-def confirm(run, store, steps=3):
-    """Accept a finished training although its code has changed since, if today's code repeats its first losses to four digits.
-
-    The losses compared are those of metrics.csv. Returns whether they agree; only then is the run's training current again.
-    """
-    record = read_json(run.folder / "training.json")
-    if run.row.trained:
-        trainer = Trainer(run.config, store, run.folder / "unused", run.seed, precision=record["precision"])
-        losses = [float(trainer.step(trainer.batch(step)[1])) for step in range(steps)]
-        if not np.allclose(losses, read_metrics(run.folder)["loss"][:steps], rtol=0, atol=5e-5):
-            return False
-    write_json(run.folder / "training.json", {**record, "training_key": run.training_key, "store": store.fingerprint})
-    return True
 
 
 def plan(of):

@@ -19,7 +19,7 @@ FLOORS = {
     "network": "attention model integers layers weights export ranks",
     "pairs and tracking": "store imagenet_vid pairs track lockstep trax_server datasets shards resident",
     "training and evaluation": "train benchmarks supervision vot bench bench_data throughput",
-    "runs": "runs evidence experiments comparisons claims report",
+    "runs": "runs evidence experiments confirm comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
     "front doors": "notebooks sweeps pack live pages site commands run_commands cli",
 }

@@ -21,15 +21,17 @@ def _profile(args):
 
 def plan(args):
     """Print the state of each run of a profile and the time that is left."""
-    from . import experiments
+    from . import confirm, experiments
     from .runs import runs
 
     of = _profile(args)
     if args.confirm:
         data = experiments.write_data(of)
         for run in runs(of):
-            if (run.folder / "training.json").is_file() and not experiments.confirm(run, experiments.open_store(run, data)):
+            if (run.folder / "training.json").is_file() and not confirm.confirm_training(run, experiments.open_store(run, data)):
                 print(f"{run.id}: today's code gives other losses; the run must be repeated")
+            if (run.folder / "manifest.json").is_file() and not confirm.confirm_boxes(run, data):
+                print(f"{run.id}: today's code gives other boxes; the run is to be scored again")
     lines, total = experiments.plan(of)
     for index, (run, state, seconds) in enumerate(lines):
         print(f"{index:3} {run:34} {state:8} {duration(seconds) if state != 'current' else ''}")
@@ -85,6 +87,19 @@ def run(args):
         if not experiments.is_current(each, data):
             experiments.evaluate_run(each, data, where)
         print(f"{each.id}: {each.state()}", flush=True)
+
+
+def publish(args):
+    """Score the raw boxes that another tracker's authors published and keep the scores as a row of a profile."""
+    from . import layouts
+    from .evidence import publish as score
+
+    of = _profile(args)
+    for name, root in ((name, root) for name, root in of.tests.items() if isinstance(root, str)):
+        score(of, args.tracker, args.boxes, args.annotations, name, layouts.read(name, root))
+        print(of.folder / f"published-{args.tracker}")
+        return
+    raise BadInput("publish: name the benchmark that the boxes are of with --test NAME=ROOT")
 
 
 def reproduce(args):

@@ -14,7 +14,7 @@ from .files import BadInput, digest, read_json
 from .paper import ALLOWED, root
 
 TRAINING_CODE = ("soft_mask", "crops", "attention", "model", "shards", "store", "resident", "ranks", "pairs", "train")
-TRACKING_CODE = ("soft_mask", "crops", "attention", "model", "integers", "track")
+TRACKING_CODE = ("soft_mask", "crops", "attention", "model", "track")
 
 
 @dataclass(frozen=True)

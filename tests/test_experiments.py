@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scs_siam import evidence, experiments, layouts, runs
+from scs_siam.confirm import confirm_boxes, confirm_training
 from scs_siam.files import BadInput, read_json, write_json
 from scs_siam.metrics import success_auc
 from scs_siam.sequences import Sequence
@@ -135,13 +136,13 @@ def test_confirm_accepts_a_training_only_if_its_first_losses_come_back(tiny):
     store = experiments.open_store(run, _reproduce())
     record = read_json(run.folder / "training.json")
     write_json(run.folder / "training.json", {**record, "training_key": "old"})
-    assert run.state() == "stale" and experiments.confirm(run, store) and run.state() == "current"
+    assert run.state() == "stale" and confirm_training(run, store) and run.state() == "current"
     log = (run.folder / "metrics.csv").read_text()
     first = log.splitlines()[1].split(",")
     (run.folder / "metrics.csv").write_text(log.replace(first[3], "0.5", 1))
     write_json(run.folder / "training.json", {**record, "training_key": "old"})
     try:
-        assert not experiments.confirm(run, store) and run.state() == "stale"
+        assert not confirm_training(run, store) and run.state() == "stale"
     finally:
         (run.folder / "metrics.csv").write_text(log)
         write_json(run.folder / "training.json", record)
@@ -153,6 +154,21 @@ def test_only_runs_that_need_wider_crops_get_them(tiny):
         run = runs.Run(dataclasses.replace(tiny, training={**tiny.training, **changes}), "SiameseFC*", 0)
         stores.append(experiments.open_store(run, data))
     assert [(store.size, store.root.name) for store in stores] == [(287, "tiny"), (447, "tiny-447"), (287, "tiny")]  # D15
+
+
+def test_boxes_are_confirmed_by_tracking_again(tiny, monkeypatch):
+    run, data = runs.Run(tiny, "SCA-Siam", 0), _reproduce()
+    kept, key = run.folder / "boxes" / "SynOTB", run.evaluation_key()
+    monkeypatch.setattr(runs, "TRACKING_CODE", ("boxes",))
+    assert run.state() == "stale" and confirm_boxes(run, data) and [path.name for path in kept.iterdir()] == [run.evaluation_key()]
+    times = {path: path.stat().st_mtime_ns for path in kept.rglob("*.txt")}
+    experiments.evaluate_run(run, data)
+    assert run.state() == "current" and {path: path.stat().st_mtime_ns for path in kept.rglob("*.txt")} == times
+    boxes = next(kept.rglob("*.txt"))
+    np.savetxt(boxes, np.loadtxt(boxes, delimiter=",") + 0.01, delimiter=",")
+    monkeypatch.setattr(runs, "TRACKING_CODE", ("soft_mask", "crops", "attention", "model", "track"))
+    assert not confirm_boxes(run, data) and key == run.evaluation_key()
+    _reproduce()
 
 
 def test_plan_estimates_from_finished_trainings_and_costs_shared_ones_nothing(tiny):
