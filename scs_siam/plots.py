@@ -8,7 +8,7 @@ import pandas
 from matplotlib.lines import Line2D
 
 from . import paper
-from .figures import LOOKS, ROLES, chart, looks, styled
+from .figures import BLUE, GREEN, GREY, LOOKS, PURPLE, ROLES, VERMILLION, chart, looks, styled
 from .files import BadInput
 from .report import means
 from .scoreboards import ATTRIBUTES, BASELINE, at_hand, printed_scores
@@ -17,6 +17,7 @@ SHOWN = ("SCS-Siam", "SCA-Siam", "SSA-Siam", "SiameseFC*", "SiameseFC", "Extende
          "untrained")  # the rows that Figures 7, 8 and 10 draw
 SIGMAS = {"SCS-Siam@0.0": 0.0, "SCS-Siam@0.3": 0.3, "SCS-Siam@0.5": 0.5, "SCS-Siam@0.7": 0.7, "SCS-Siam": 0.9, "SCS-Siam@1.0": 1.0}
 MASKED_TEST = "SCS-Siam@0.9-test"
+STEPS = (GREY, VERMILLION, BLUE, GREEN, PURPLE)  # of a frame: crop, first block, body, correlation, peak
 MARKERS = "os^DvPX*<>ph8d"
 
 
@@ -214,4 +215,19 @@ def interval_plot(frame, base, label="difference in AUC"):
                       markersize=5, elinewidth=1.2, capsize=2.5)
     axes.axvline(0, color=ROLES["paper"].colour, linewidth=0.8)
     axes.set(yticks=range(len(frame)), yticklabels=frame["row"], ylim=(len(frame) - 0.5, -0.5), xlabel=f"{label}, row minus {base}")
+    return figure
+
+
+@styled
+def time_plot(steps):
+    """Milliseconds a frame of forms of a tracker, split into steps; `steps` has a column a form and a line a step."""
+    figure = chart(0.9 + 0.3 * steps.shape[1])
+    axes, left = figure.subplots(), np.zeros(steps.shape[1])
+    for (step, values), colour in zip(steps.iterrows(), STEPS):
+        axes.barh(steps.columns, values, left=left, height=0.6, color=colour, edgecolor="white", label=step)
+        left = left + values.to_numpy()
+    axes.invert_yaxis()
+    axes.set(xlabel="milliseconds a frame")
+    axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside upper center", ncols=len(steps), handlelength=1.2)
     return figure

@@ -149,7 +149,25 @@ def readme_block(of):
     success, precision = (paper.cell(9, "SCS-Siam", name) / 100 for name in ("success", "precision"))
     lines.append(f"| SCS-Siam, *printed in the paper* | OTB2015, trained on GOT-10k | 100 | {success:.3f} | {precision:.3f} "
                  f"| {paper.cell(9, 'SCS-Siam', 'fps'):.0f} (TITAN XP) |")
-    return "\n".join([*lines, "", _training_text(of), _evaluation_text(of), *_speed_table(of), *_claims_table(of)])
+    return "\n".join([*lines, "", _training_text(of), _evaluation_text(of), *_grid_table(), *_speed_table(of), *_claims_table(of)])
+
+
+def _grid_table():
+    """The rows of the profile `quarter` beside SCS-Siam, each on the targets of its first benchmark; nothing without runs."""
+    of = runs.profile("quarter")
+    if not _has_runs(of):
+        return []
+    found = evidence.results(of)
+    benchmark = runs.stand_ins(found["benchmark"].unique())["OTB2015"]
+    here = found[(found["benchmark"] == benchmark)]
+    apart = evidence.differences(here, "SCS-Siam", benchmark).set_index("row")
+    lines = []
+    for line in means(here).itertuples():
+        gap = apart.loc[line.row] if line.row in apart.index else None
+        text = "" if gap is None else f"{gap.difference:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
+        lines.append(f"| {line.row} | {line.seeds} | {line.auc:.3f} | {text} |")
+    head = f"| width {of.width:g}, {of.training['training.pairs']:,} pairs a run, on {benchmark} | seeds | AUC | minus SCS-Siam (95 % interval) |"
+    return ["", head, "|---|---|---|---|", *lines]
 
 
 def _training_text(of):
