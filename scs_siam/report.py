@@ -153,21 +153,16 @@ def readme_block(of):
 
 
 def _grid_table():
-    """The rows of the profile `quarter` beside SCS-Siam, each on the targets of its first benchmark; nothing without runs."""
-    of = runs.profile("quarter")
-    if not _has_runs(of):
+    """The rows of the profile `quarter` beside SCS-Siam, on the targets of its first benchmark; nothing without runs."""
+    if not _has_runs(of := runs.profile("quarter")):
         return []
     found = evidence.results(of)
-    benchmark = runs.stand_ins(found["benchmark"].unique())["OTB2015"]
-    here = found[(found["benchmark"] == benchmark)]
-    apart = evidence.differences(here, "SCS-Siam", benchmark).set_index("row")
-    lines = []
-    for line in means(here).itertuples():
-        gap = apart.loc[line.row] if line.row in apart.index else None
-        text = "" if gap is None else f"{gap.difference:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
-        lines.append(f"| {line.row} | {line.seeds} | {line.auc:.3f} | {text} |")
-    head = f"| width {of.width:g}, {of.training['training.pairs']:,} pairs a run, on {benchmark} | seeds | AUC | minus SCS-Siam (95 % interval) |"
-    return ["", head, "|---|---|---|---|", *lines]
+    place = runs.stand_ins(found["benchmark"].unique())["OTB2015"]
+    gaps = {line.row: f"{line.difference:+.3f} ({line.low:+.3f} to {line.high:+.3f})"
+            for line in evidence.differences(found, "SCS-Siam", place).itertuples()}
+    rows = means(found[found["benchmark"] == place]).itertuples()
+    head = f"| width {of.width:g}, {of.training['training.pairs']:,} pairs, on {place} | seeds | AUC | minus SCS-Siam (95 % interval) |"
+    return ["", head, "|---|---|---|---|", *(f"| {line.row} | {line.seeds} | {line.auc:.3f} | {gaps.get(line.row, '')} |" for line in rows)]
 
 
 def _training_text(of):
