@@ -19,6 +19,7 @@ ROWS ?=
 PACK ?= full
 PACK_SEEDS ?=
 GPU ?= cuda
+KILLS ?= 5
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
@@ -31,7 +32,7 @@ commas = $(subst $(space),$(comma),$(strip $(1)))
 # The name holds a hash of all that decides the environment (and its place, which scripts in it know), so file times do not matter.
 STAMP := .venv/.setup-$(firstword $(shell { pwd; echo $(EXTRAS); cat pyproject.toml $(CONSTRAINTS); } | cksum))
 
-.PHONY: help setup data reproduce test notebooks sweep site lab bench gpu-pack gpu-run clean distclean
+.PHONY: help setup data reproduce test notebooks sweep site lab bench torture gpu-pack gpu-run clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -94,6 +95,9 @@ gpu-run: ## train and evaluate the pack on this machine's card within MINUTES=9;
 	@python=$(if $(wildcard $(BIN)/python),$(abspath $(BIN)/python),$(PYTHON)); cd build/gpu-run && \
 		PYTHONPATH=. $$python -m scs_siam.pack run --minutes $(MINUTES) --device $(GPU)
 	@tar xzf build/gpu-run/results.tar.gz
+
+torture: $(STAMP) ## kill trainings, evaluations, stores, sweeps and reproduce KILLS times each and compare with undisturbed ones
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/torture.py $(KILLS)
 
 clean: ## remove what builds and tests left; never data/, figures/ or .venv
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -54,8 +54,9 @@ def score_results(folder, sequences):
     boxes = read_results(folder, sequences)
     rows = []
     for sequence in sequences:
-        record = read_json(Path(folder) / f"{sequence.name}.json")
-        times = {name: record[name] for name in ("timed_frames", "seconds", "decode_seconds")}
+        names = "timed_frames", "seconds", "decode_seconds"
+        record = read_json(Path(folder) / f"{sequence.name}.json", *names)
+        times = {name: record[name] for name in names}
         scores = score(boxes[sequence.name], sequence.truth)
         row = {"sequence": sequence.name, "frames": len(sequence.truth), **scores, **times, **_speed([times])}
         rows.append({**row, "attributes": sequence.attributes})

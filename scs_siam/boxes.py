@@ -7,7 +7,10 @@ import re
 
 import numpy as np
 
-from .files import BadInput, write_text
+from .files import BadInput, read_text, write_text
+
+SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
+LARGEST = 1e6  # pixels; what lies or reaches further is no box of a frame, and its square would leave the range of numbers
 
 
 def center(box):
@@ -59,7 +62,7 @@ def check_box(box, name="box", frame_shape=None):
     """
     try:
         box = np.asarray(box, np.float64).reshape(-1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         box = np.empty(0)
     if box.shape != (4,):
         raise BadInput(f"{name}: a box is four numbers x, y, w, h")
@@ -67,6 +70,8 @@ def check_box(box, name="box", frame_shape=None):
         raise BadInput(f"{name}: the box {_text(box)} has a number that is not finite")
     if box[2] <= 0 or box[3] <= 0:
         raise BadInput(f"{name}: the box {_text(box)} has no area; width and height must be above 0")
+    if np.abs(box).max() > LARGEST:
+        raise BadInput(f"{name}: the box {_text(box)} is beyond any frame; its numbers must stay below {LARGEST:.0f} pixels")
     if frame_shape is not None:
         height, width = frame_shape[:2]
         x, y, w, h = box
@@ -78,7 +83,7 @@ def check_box(box, name="box", frame_shape=None):
 def parse_box(text):
     """Box from the text "x,y,w,h" (0-based pixels), as a command line gives it."""
     try:
-        return check_box([float(part) for part in re.split(r"[,\s]+", text.strip())], f'--box "{text}"')
+        return check_box([float(part) for part in re.split(r"\s*,\s*|\s+", text.strip())], f'--box "{text}"')
     except ValueError as error:
         raise error if isinstance(error, BadInput) else BadInput(f'--box "{text}": write four numbers, x,y,w,h') from error
 
@@ -89,15 +94,11 @@ def read_boxes(path, columns=4):
     Where `columns` are several numbers, such as (4, 8), the first line decides. "NaN" is read as not-a-number (UAV123 marks absent targets
     so); anything else that is no number is BadInput.
     """
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            lines = [line for line in file.read().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from error
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
     rows, allowed = [], np.atleast_1d(columns).tolist()
     for number, line in enumerate(lines, 1):
         try:
-            row = [float(part) for part in re.split(r"[,;\s]+", line.strip().strip(",;"))]
+            row = [float(part) for part in SEPARATOR.split(line.strip().strip(",;"))]
         except ValueError:
             raise BadInput(f"{path}: line {number} is not made of numbers; mend or remove it") from None
         if len(row) not in allowed:

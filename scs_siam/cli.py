@@ -25,6 +25,11 @@ def main(arguments=None):
     except BadInput as error:
         print(f"scs-siam {parsed.command}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except (OSError, MemoryError) as error:  # a folder that may not be searched, a name that is too long, a clip beyond all memory
+        what = f"{error.filename}: " if getattr(error, "filename", None) else ""
+        reason = getattr(error, "strerror", None) or " ".join(f"{type(error).__name__} {error}".split())
+        print(f"scs-siam {parsed.command}: {what}{reason}; check the path, its permissions and the size of what it holds", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt as error:
         kept = str(error) or "stopped; what was finished is kept, the same command goes on from there"
         print(f"scs-siam {parsed.command}: {kept}", file=sys.stderr)

@@ -4,10 +4,11 @@ Heavy modules are imported where they are used, so that --help is quick.
 """
 import itertools
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 from .config import Config
-from .files import BadInput
+from .files import BadInput, locked
 from .progress import Progress
 
 
@@ -99,23 +100,28 @@ def _follow(args, tracker, frames, box, length):
 def train(args):
     """Build or open the crop store and train one variant, alone or with the other processes of torchrun."""
     from . import ranks
-    from .store import CropStore, needed_size, read_got10k
+    from .datasets import training_videos
+    from .store import CropStore, needed_size
     from .train import Trainer
 
     config = Config.preset(args.preset, args.variant, args.width).replace(**dict(setting(text) for text in args.set))
     where = ranks.join(device(args.device))
     write = _scalars(args.tensorboard) if args.tensorboard and ranks.first() else None
+    videos = training_videos(args.root)
     with Progress(1, "crop store") as progress:
-        store = ranks.first_then_others(lambda: CropStore.build(
-            read_got10k(args.root), args.store, config.training.min_area, args.workers, lambda done, total: progress.show(done / total),
-            needed_size(config.training), args.every))
+        def build():
+            with locked(args.store):
+                return CropStore.build(videos, args.store, config.training.min_area, args.workers,
+                                       lambda done, total: progress.show(done / total), needed_size(config.training), args.every)
+        store = ranks.first_then_others(build)
     trainer = Trainer(config, store, args.out, args.seed, where, compiled=args.compile)
     with Progress(config.training.pairs, "pair", args.out / "progress.log") as progress:
         def on_step(record):
             if write:
                 write(record)
             progress.show(record["pairs"], f"epoch {record['epoch']}, loss {record['loss']:.3f}")
-        trainer.run(on_step)
+        with locked(args.out) if ranks.first() else nullcontext():
+            trainer.run(on_step)
     if ranks.first():
         print(args.out / "weights.safetensors")
     ranks.leave()

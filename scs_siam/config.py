@@ -188,7 +188,16 @@ def _from_dict(cls, values, path):
         raise BadInput(f"{path}: there is no setting '{unknown[0]}'")
     default = cls()
     checked = {name: _value(getattr(default, name), value, f"{path}.{name}") for name, value in values.items()}
-    return _replace(default, **checked)
+    return _fitting(_replace(default, **checked), path)
+
+
+def _fitting(made, path):
+    """`made`, if its settings fit each other."""
+    if isinstance(made, (TrainingConfig, TrackingConfig)) and made.search_size < made.template_size:
+        raise BadInput(f"{path}: a search_size of {made.search_size} cannot hold the template_size of {made.template_size}; enlarge it")
+    if isinstance(made, TrackingConfig) and made.size_limits[0] > made.size_limits[1]:
+        raise BadInput(f"{path}: the size_limits {made.size_limits} have no room between them; give the lower one first")
+    return made
 
 
 def _value(default, value, path):
@@ -213,8 +222,11 @@ def _value(default, value, path):
         whole = isinstance(default, int)
         if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value % 1 != 0):  # NaN and infinity are not whole
             raise BadInput(f"{path}: {value!r} is not a {'whole ' if whole else ''}number")
-        value = type(default)(value)
         low, high = RANGES[name]
+        try:
+            value = type(default)(value)
+        except OverflowError:
+            raise BadInput(f"{path}: a number of that many digits is outside {low:g} to {high:g}") from None
         if not low <= value <= high:
             raise BadInput(f"{path}: {value!r} is outside {low:g} to {high:g}")
     choices = VARIANTS if name == "variant" else CHOICES.get(name)

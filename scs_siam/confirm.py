@@ -14,7 +14,7 @@ from .weights import load_weights
 
 def confirm_training(run, store, steps=3):
     """Accept a training if the losses of its first steps come back to four digits; returns whether they did."""
-    record = read_json(run.folder / "training.json")
+    record = read_json(run.folder / "training.json", "precision")
     if run.row.trained:
         trainer = Trainer(run.config, store, run.folder / "unused", run.seed, precision=record["precision"])
         losses = [float(trainer.step(trainer.batch(step)[1])) for step in range(steps)]

@@ -7,20 +7,34 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from . import layouts
-from .files import BadInput
+from .files import BadInput, is_inside, read_json, read_names
 from .paper import root as project
-from .store import read_got10k
+from .store import read_got10k, read_videos
 
 
 def describe(name):
     """What data/datasets.yaml says of the set called `name`, as a dict; BadInput if it has none of that name."""
+    import yaml
+
     known = yaml.safe_load((project() / "data" / "datasets.yaml").read_text(encoding="utf-8"))
     if name not in known:
         raise BadInput(f"there is no data set '{name}'; choose one of {', '.join(known)}")
     return known[name]
+
+
+def training_videos(root):
+    """The videos of `store.read_videos`; BadInput also for a list.txt or a videos.json that leads out of the folder or is damaged."""
+    root = Path(root)
+    if (root / "videos.json").is_file():
+        for number, line in enumerate(read_json(root / "videos.json"), 1):
+            sound = isinstance(line, dict) and {"name", "frames", "boxes"} <= set(line) and isinstance(line["frames"], list)
+            if not sound or not all(is_inside(frame) for frame in line["frames"]):
+                raise BadInput(f"{root / 'videos.json'}: entry {number} lacks name, frames or boxes, or leads out of the folder; remove it")
+    elif (root / "list.txt").is_file():
+        read_names(root / "list.txt")
+    return read_videos(root)
 
 
 def check(name, root):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from . import benchmarks, metrics
-from .files import BadInput, atomic, digest, read_json, sha256, write_json
+from .files import BadInput, atomic, digest, read_json, reading, sha256, write_json
 from .runs import runs
 
 SCORES = ("benchmark", "sequence", "frames", "auc", "precision", "success_rate", "normalised_precision", "lost", "fps",
@@ -92,7 +92,8 @@ def curves(of):
 
 def boxes(run, benchmark, sequences):
     """The raw boxes of a finished run, {sequence: (N, 4)}, 0-based."""
-    return benchmarks.read_results(run.folder / "boxes" / benchmark / read_json(run.folder / "manifest.json")["evaluation_key"], sequences)
+    key = read_json(run.folder / "manifest.json", "evaluation_key")["evaluation_key"]
+    return benchmarks.read_results(run.folder / "boxes" / benchmark / key, sequences)
 
 
 def supervised(of):
@@ -107,23 +108,25 @@ def supervised_summary(of):
     import pandas
 
     lines = [{"row": run.name, "seed": run.seed, "benchmark": name, **scores} for run in finished(of)
-             for name, scores in read_json(run.folder / "manifest.json")["results"].items() if "eao" in scores]
+             for name, scores in read_json(run.folder / "manifest.json", "results")["results"].items() if "eao" in scores]
     return pandas.DataFrame(lines)
 
 
 def _published(of):
-    return [(f"{read_json(path)['tracker']} (published)", path.parent) for path in sorted(of.folder.glob("published-*/published.json"))]
+    found = sorted(of.folder.glob("published-*/published.json"))
+    return [(f"{read_json(path, 'tracker')['tracker']} (published)", path.parent) for path in found]
 
 
 def _facts(run):
-    config = read_json(run.folder / "manifest.json")["config"]
+    config = read_json(run.folder / "manifest.json", "config")["config"]
     return {"variant": config["variant"], "sigma": config["training"]["sigma"]}
 
 
 def _read(path, **columns):
     import pandas
 
-    return pandas.read_csv(Path(path), keep_default_na=False, na_values=[""]).assign(**columns)
+    with reading(path):
+        return pandas.read_csv(Path(path), keep_default_na=False, na_values=[""]).assign(**columns)
 
 
 def _empty(columns):

@@ -3,24 +3,25 @@ import csv
 import os
 import shutil
 import time
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import wait
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 import torch
 
 from . import benchmarks, layouts, machine, suites, synthetic, vot
+from .datasets import training_videos
 from .evidence import CURVES, SUPERVISED, curves_of, write_rows, write_scores
 from .files import BadInput, locked, read_json, sha256, write_json
 from .imagenet_vid import read_imagenet_vid
 from .model import SiameseNet, multiplications
 from .paper import root
 from .runs import EVERYWHERE, runs
-from .store import SIZE, CropStore, needed_size, read_videos
+from .store import SIZE, CropStore, needed_size
 from .track import Tracker
 from .train import Trainer
 from .weights import load_weights, save_weights
+from .workers import Pool
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def open_store(run, data, workers=1, on_shard=None):
     """The crop store of what a run is trained on, built if it is not there; wider crops, for those that need them, have a store apart."""
     training, size = run.config.training, needed_size(run.config.training)
     name = run.profile.name + ("-vid" if run.row.data == "vid" else "") + (f"-{size}" if size != SIZE else "")
-    videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else read_videos(data.train)
+    videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else training_videos(data.train)
     place = root() / "data" / "stores" / name
     with locked(place):
         return CropStore.build(videos, place, training.min_area, workers, on_shard, size, run.profile.every)
@@ -86,7 +87,7 @@ def _train(run, store, device, on_step, until):
     if done.is_file() and (folder / "weights.safetensors").is_file() and {k: read_json(done).get(k) for k in key} == key:
         return True
     if (folder / "started.json").is_file() and read_json(folder / "started.json") != key:
-        shutil.rmtree(folder)
+        _remove(folder)
     write_json(folder / "started.json", key)
     if run.row.trained:
         if Trainer(run.config, store, folder, run.seed, device).run(on_step, until) is None:
@@ -101,6 +102,14 @@ def _train(run, store, device, on_step, until):
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     return True
+
+
+def _remove(folder):
+    """Remove a folder that is no longer current; moved first, so that an interruption leaves no part of it that could be taken for new."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    shutil.rmtree(old)
 
 
 def _seconds(folder):
@@ -148,7 +157,7 @@ def evaluate_run(run, data, device="cpu", on_frame=None):
 
 def is_current(run, data):
     """Whether a run is current and has been scored on all of its benchmarks."""
-    return run.state() == "current" and set(data.tests_of(run)) <= set(read_json(run.folder / "manifest.json")["results"])
+    return run.state() == "current" and set(data.tests_of(run)) <= set(read_json(run.folder / "manifest.json", "results")["results"])
 
 
 def bring_up_to_date(run, data=None, device="cpu"):
@@ -173,7 +182,7 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
         open_store(run, data, workers=jobs)
     waves = [[run for run in todo if not run.row.weights_of], [run for run in todo if run.row.weights_of]]
     for wave in waves:
-        with ProcessPoolExecutor(jobs, get_context("spawn"), _one_thread, (jobs,)) as pool:  # a fork would inherit held locks
+        with Pool(jobs, _one_thread, jobs) as pool:
             pending = {pool.submit(bring_up_to_date, run, data, device) for run in wave}
             while pending:
                 done, pending = wait(pending, timeout=1)

@@ -19,13 +19,26 @@ except ImportError:  # Windows
 class BadInput(ValueError):
     """Input that cannot be used; the message is one line that names the thing and the mend."""
 
+    def __init__(self, message):
+        super().__init__(str(message).replace("\r", "\\r").replace("\n", "\\n"))  # even a file's name may hold a line break
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turn what goes wrong while the file or folder `path` is opened and read into BadInput."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: no text, or a name with a zero byte
+        reason = "not a text file" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: cannot be read ({reason}); replace it or name another") from error
+
 
 @contextlib.contextmanager
 def writing(path):
     """Turn what goes wrong while `path` is written into BadInput; NumPy's short writes and safetensors have no strerror."""
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, UnicodeEncodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{path}: cannot be written ({reason}); choose another folder or free some space") from error
 
@@ -51,7 +64,10 @@ def atomic(path):
 
 @contextlib.contextmanager
 def locked(path):
-    """Let one process at a time work on `path`; others wait. Where the system has no such locks (Windows) nobody waits."""
+    """Let one process at a time work on `path`; others wait. Where the system has no such locks (Windows) nobody waits.
+
+    What a process that was killed left half-written below `path` is removed: with the lock held, nobody writes it any more.
+    """
     lock = Path(path).with_name(f".{Path(path).name}.lock")
     with writing(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +75,9 @@ def locked(path):
     with file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)  # ends with the process, however that ends
+            for part in Path(path).rglob(".part-*"):
+                if part.is_file():
+                    part.unlink(missing_ok=True)
         yield
 
 
@@ -79,23 +98,56 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
-def read_json(path):
-    """Read a JSON file; BadInput names the file if it is missing or damaged."""
+def is_folder(path):
+    """Whether `path` is a folder; BadInput where the system does not tell: a name too long, a folder above that may not be searched."""
+    with reading(path):
+        return Path(path).is_dir()
+
+
+def read_text(path):
+    """The text of a UTF-8 file, with or without its mark; BadInput names the file if it is missing or no text."""
+    with reading(path), open(path, encoding="utf-8-sig") as file:
+        return file.read()
+
+
+def read_names(path):
+    """The names in a list file, one a line; BadInput for one that leaves the list's folder: what is listed lies beside the list."""
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    if not names:
+        raise BadInput(f"{path}: names nothing; write one name a line")
+    for name in names:
+        if not is_inside(name):
+            raise BadInput(f"{path}: the name {name!r} leads out of its folder; remove the line")
+    return names
+
+
+def is_inside(name):
+    """Whether a name that someone else wrote stays in the folder in which it is looked up, on any system."""
+    return isinstance(name, str) and not (set(name) & set("\0\\:") or name.startswith("/") or ".." in name.split("/"))
+
+
+def read_json(path, *keys):
+    """Read a JSON file that holds an object with at least these keys, or without any a list of objects; BadInput names another."""
+    text = read_text(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not valid JSON ({error}); delete it and run again") from error
+    listed = isinstance(value, list) and value and all(isinstance(part, dict) for part in value) and not keys
+    lacking = [key for key in keys if key not in value] if isinstance(value, dict) else [] if listed else ["{...}"]
+    if lacking:
+        raise BadInput(f"{path}: has no '{lacking[0]}', so it is another program's or damaged; delete it and run again")
+    return value
 
 
 def read_image(path):
     """Read an image file as RGB uint8 (H, W, 3); BadInput names a missing, empty or damaged file."""
-    try:
+    with reading(path):
         data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size and not _is_cut_jpeg(data.tobytes()) else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size and not _is_cut_jpeg(data.tobytes()) else None
+    except cv2.error:  # a header that claims more pixels than OpenCV takes
+        image = None
     if image is None:
         raise BadInput(f"{path}: is {'not a readable image' if data.size else 'an empty file'}; replace or remove it")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -123,12 +175,9 @@ def write_image(path, image, quality=95):
 def sha256(path, length=64):
     """The SHA-256 of a file's bytes, as `length` hex digits."""
     digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+    with reading(path), open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
     return digest.hexdigest()[:length]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .files import BadInput, read_image
+from .files import BadInput, is_folder, read_image, reading
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 
@@ -16,12 +16,18 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 def image_files(folder):
     """The image files of `folder` as Paths, numbers in their names in numeric order; BadInput if there is no folder or no image in it."""
     folder = Path(folder)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInput(f"{folder}: no such folder; give the folder that holds the frames")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
+    with reading(folder):
+        found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
     if not found:
         raise BadInput(f"{folder}: holds no image files; give the folder that holds the frames")
-    return sorted(found, key=lambda path: ([int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", path.name)], path.name))
+    return sorted(found, key=lambda path: (_parts(path.name), path.name))
+
+
+def _parts(name):
+    """A name cut into text, number, text, number ..."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 class Frames:
@@ -45,7 +51,10 @@ class Frames:
             self.live = is_live(source)
             self._items = self._open(str(source) if self.live else Path(source))
         else:
-            self._items = [Path(path) for path in source]
+            try:
+                self._items = [Path(path) for path in source]
+            except TypeError:
+                raise BadInput(f"frames: {source!r} is no source; give a folder, a video, a list of image files or an array") from None
             if not self._items:
                 raise BadInput("frames: the list of image files is empty")
 
@@ -53,7 +62,7 @@ class Frames:
         if self.live:
             self._video = path
             return None
-        if path.is_dir():
+        if is_folder(path):
             return image_files(path)
         if not path.exists():
             raise BadInput(f"{path}: no such file or folder; give a folder of frames or a video")

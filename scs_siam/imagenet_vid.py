@@ -51,7 +51,7 @@ def _read_objects(file):
     """(track, box) of each object in one frame."""
     try:
         for item in ElementTree.parse(file).iterfind("object"):
-            left, top, right, bottom = (int(item.find(f"bndbox/{name}").text) for name in ("xmin", "ymin", "xmax", "ymax"))
+            left, top, right, bottom = (float(int(item.find(f"bndbox/{name}").text)) for name in ("xmin", "ymin", "xmax", "ymax"))
             yield int(item.find("trackid").text), (left, top, right - left + 1, bottom - top + 1)
-    except (ElementTree.ParseError, AttributeError, TypeError, ValueError, OSError) as error:
+    except (ElementTree.ParseError, AttributeError, TypeError, ValueError, OverflowError, LookupError, OSError) as error:
         raise BadInput(f"{file}: is no annotation of ImageNet VID ({error}); mend it or remove the sequence") from None

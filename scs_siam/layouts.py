@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .boxes import from_one_based, from_polygon, read_boxes, to_polygon
-from .files import BadInput, read_json
+from .boxes import LARGEST, from_one_based, from_polygon, read_boxes, to_polygon
+from .files import BadInput, is_folder, read_json, read_names
 from .frames import image_files
 from .sequences import Sequence, attributes, check_truth, read_otb
 
@@ -64,14 +64,14 @@ def read_vot(root, sequences=None, truth="groundtruth.txt"):
     truths = {path.parent.name: path for path in sorted(_folder(root).glob(f"*/{glob.escape(truth)}"))}
     listed = Path(root) / "list.txt"
     if listed.is_file() and sequences is None:
-        sequences = [name.strip() for name in listed.read_text(encoding="utf-8", errors="replace").splitlines() if name.strip()]
+        sequences = read_names(listed)
     known = attributes(root)
     return [_read_polygons(name, path, known) for name, path in _choose(root, truths, sequences, f"VOT's <name>/{truth}")]
 
 
 def _folder(root):
     root = Path(root)
-    if not root.is_dir():
+    if not is_folder(root):
         raise BadInput(f"{root}: no such folder; give the folder that holds the benchmark")
     return root
 
@@ -103,9 +103,10 @@ def _read_polygons(name, path, known):
         return Sequence(name, frames, rows, known.get(name, ()), to_polygon(rows))
     sides = np.diff(rows.reshape(-1, 4, 2), axis=1)  # three of them
     areas = np.abs(sides[:, :-1, 0] * sides[:, 1:, 1] - sides[:, :-1, 1] * sides[:, 1:, 0])  # spanned by the first two and the last two
-    good = np.isfinite(rows).all(1) & (areas > 0).all(1)
+    good = (np.abs(rows) <= LARGEST).all(1) & (areas > 0).all(1)
     if not good.all():
-        raise BadInput(f"{name}: polygon {good.argmin() + 1} of {path} is not finite or has no area; mend it or leave the sequence out")
+        raise BadInput(f"{name}: polygon {good.argmin() + 1} of {path} is not finite, beyond any frame or has no area; "
+                       "mend it or leave the sequence out")
     return Sequence(name, frames, from_polygon(rows), known.get(name, ()), rows)
 
 
@@ -113,11 +114,11 @@ def _frames(name, path, count, folder, limits):
     """The image files of a sequence: those numbered from `limits`[0] to `limits`[1], or all of `folder`; as many as there are boxes."""
     files = image_files(folder)
     if limits is not None:
-        numbered = {int(file.stem): file for file in files if file.stem.isdigit()}
+        numbered = {int(file.stem): file for file in files if file.stem.isdecimal()}
         wanted = range(limits[0], limits[1] + 1)
-        missing = [number for number in wanted if number not in numbered]
-        if missing:
-            raise BadInput(f"{name}: frame {missing[0]} is missing in {folder}; complete the sequence or leave it out")
+        missing = next((number for number in wanted if number not in numbered), None)  # the first: a range may be of any length
+        if missing is not None:
+            raise BadInput(f"{name}: frame {missing} is missing in {folder}; complete the sequence or leave it out")
         files = [numbered[number] for number in wanted]
     if len(files) != count:
         raise BadInput(f"{name}: {path} has {count} boxes for {len(files)} frames in {folder}; complete the sequence or leave it out")

@@ -7,12 +7,11 @@ import os
 import re
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 from .files import BadInput, atomic, write_text
 from .paper import root
+from .workers import Pool
 
 SIZE_LIMIT = 300_000  # bytes of a stored notebook
 METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},  # the own .venv's kernel
@@ -38,7 +37,7 @@ def read_notebook(path):
         return nbformat.read(path, as_version=4)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, AttributeError, nbformat.ValidationError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, nbformat.ValidationError):
         raise BadInput(f"{path}: is not a notebook; replace or remove it") from None
 
 
@@ -124,7 +123,7 @@ def refresh(path):
 
 def workers(jobs):
     """A pool of `jobs` processes that run notebooks and share the cores."""
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_cores, initargs=(jobs,))
+    return Pool(jobs, _share_cores, jobs)
 
 
 def _share_cores(jobs):

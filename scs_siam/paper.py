@@ -10,7 +10,7 @@ import operator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from .files import BadInput
+from .files import BadInput, read_text
 
 LOWER_IS_BETTER = ("robustness", "lost")
 ALLOWED = {"kind": ("value", "order", "difference", "speed"), "notebook": ("06", "07", "08"),
@@ -158,11 +158,10 @@ def claims(path=None):
     """The claims of `data/claims.yaml`, or of another file of that form, in its order; BadInput names the claim and the key."""
     import yaml
     path = Path(path or root() / "data" / "claims.yaml")
+    text = read_text(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not isinstance(content.get("claims"), list):
         raise BadInput(f"{path}: holds no list 'claims'; write one entry a claim below that key")
@@ -191,8 +190,8 @@ def _claim(entry, place):
             raise _wrong(entry, key, "must be a list of names")
     tolerance, expects = entry.get("tolerance", 0.0), entry.get("expected", {})
     for key, number in (("tolerance", tolerance), ("expected", expects.get("value", 0.0) if isinstance(expects, dict) else 0.0)):
-        if not isinstance(number, (int, float)) or not 0 <= number < float("inf"):
-            raise _wrong(entry, key, f"has '{number}'; a number from 0 up is needed")
+        if not isinstance(number, (int, float)) or not 0 <= number < 1e9:
+            raise _wrong(entry, key, f"has '{number}'; a number from 0 to a milliard is needed")
     if not isinstance(expects, dict) or set(expects) - set(EXPECTED) or len(expects) != 1 and (expects or entry["kind"] != "order"):
         raise _wrong(entry, "expected", f"takes exactly one of {', '.join(EXPECTED)}; only an order may go without")
     claim = Claim(**{**entry, **{key: tuple(names) for key, names in lists.items()}, "tolerance": float(tolerance)})
@@ -238,7 +237,7 @@ def _rows(name):
     try:
         with open(_path(name), encoding="utf-8", newline="") as file:
             rows = tuple(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInput(f"{_path(name)}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'}); restore it") from error
     if not rows or any(None in entry or None in entry.values() for entry in rows):
         raise BadInput(f"{_path(name)}: has no rows, or a row that does not fit its head; restore the file")

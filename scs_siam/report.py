@@ -14,7 +14,7 @@ from .train import read_metrics
 DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frames: 88 short tracks of video, the rest single images with a "
         "box (public detection, segmentation and tracking sets). It is not GOT-10k, on which the paper trained.")
 FLOORS = {
-    "base": "files progress boxes config paper machine",
+    "base": "files progress boxes config paper machine workers",
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
     "network": "attention model integers layers weights export ranks",
     "pairs and tracking": "store imagenet_vid pairs track lockstep trax_server datasets shards resident",
@@ -68,7 +68,8 @@ def costs(of):
     table = []
     for run in runs.runs(of):
         if run.row.trained and (run.folder / "training.json").is_file():
-            record, log = read_json(run.folder / "training.json"), read_metrics(run.folder)
+            record = read_json(run.folder / "training.json", "machine", "precision", "pairs", "seconds")
+            log = read_metrics(run.folder)
             first, last = (log["loss"][log["epoch"] == log["epoch"][place]].mean() for place in (0, -1))
             device = f"{record['machine']['device']}, {_cores(record['machine'])}, {record['precision']}"
             speed = record["pairs"] / record["seconds"]
@@ -131,7 +132,7 @@ def provenance(of):
     lines = [f"scs_siam {__version__}, code {runs.code_hash(package)}; Python {here['python']}, torch {here['torch']}; {here['device']}"]
     for run in runs.runs(of):
         if (run.folder / "manifest.json").is_file():
-            made = read_json(run.folder / "manifest.json")
+            made = read_json(run.folder / "manifest.json", "training_key", "evaluation_key", "training", "evaluated")
             lines.append(f"{of.name}/{run.id}: {run.state()}, training {made['training_key']}, evaluation {made['evaluation_key']}, "
                          f"weights {made['training']['weights_sha256'][:12]}, {made['evaluated']}")
     return "\n".join(lines)

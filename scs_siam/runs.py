@@ -173,7 +173,7 @@ class Run:
 
     def evaluation_key(self):
         """Name of the folder of boxes: changes with weights, tracking settings and tracking code."""
-        return evaluation_key(self.config, read_json(self.trained_by.folder / "training.json")["weights_sha256"])
+        return evaluation_key(self.config, read_json(self.trained_by.folder / "training.json", "weights_sha256")["weights_sha256"])
 
     def state(self):
         """"missing", "part" (started), "stale" (made by other settings or code), "current", or "no data" for its training."""

@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from .boxes import check_box, from_one_based, read_boxes
-from .files import BadInput, digest, read_json
+from .boxes import LARGEST, check_box, from_one_based, read_boxes
+from .files import BadInput, digest, is_folder, read_json, read_text, reading
 from .frames import image_files
 from .paper import root
 from .synthetic import ATTRIBUTES
@@ -68,7 +68,7 @@ def attributes(root):
     """Attribute codes by sequence, {name: (code, ...)}, from `root`/attributes.txt: a line a name and codes with commas; {} without it."""
     path = Path(root) / "attributes.txt"
     table = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+    for line in read_text(path).splitlines() if path.is_file() else ():
         name, *codes = re.split(r"[\s,]+", line.strip(" \t,"))  # OTB's own lists have "IV ,SV" and "DEF,"
         if not set(codes) <= set(ATTRIBUTES):
             raise BadInput(f"{path}: {name} has an attribute that is none of {', '.join(ATTRIBUTES)}; mend the line")
@@ -91,6 +91,9 @@ def read_published(folder, annotations):
     """
     table = read_json(annotations)
     files = {_plain_name(path.stem): path for path in Path(folder).glob("*.txt")}
+    for key, entry in table.items():
+        if Path(key).name != key or not isinstance(entry, dict) or not {"name", "gt_rect"} <= set(entry):
+            raise BadInput(f"{annotations}: the entry {key!r} is no plain name with a name and a gt_rect; mend or remove it")
     names = [entry["name"] for entry in table.values()]
     published = {}
     for key, entry in table.items():
@@ -109,7 +112,7 @@ def _plain_name(name):
 
 
 def _sequence_folders(root):
-    if not root.is_dir():
+    if not is_folder(root):
         raise BadInput(f"{root}: no such folder; give the folder that holds the sequence folders")
     folders = sorted(path.name for path in root.iterdir() if (path / "img").is_dir() or any(path.glob("groundtruth_rect*.txt")))
     if not folders:
@@ -133,11 +136,16 @@ def _toolkit_reader(root, folders):
             pass
 
         def _filter_files(self, filenames):
-            return [name for name in filenames if Path(name).read_bytes().strip()]
+            return [name for name in filenames if Path(name).is_file() and _holds_text(name)]
 
     reader = Reader(glob.escape(str(root)), "folder", download=False)
     reader.seq_dirs = [glob.escape(name) for name in reader.seq_dirs]
     return reader
+
+
+def _holds_text(path):
+    with reading(path):
+        return bool(Path(path).read_bytes().strip())
 
 
 def _read_target(reader, index, known):
@@ -165,7 +173,7 @@ def _annotated_frames(reader, index, name, path, count):
 
 
 def _first_gap(frames):
-    numbers = {int(path.stem) for path in frames if path.stem.isdigit()}
+    numbers = {int(path.stem) for path in frames if path.stem.isdecimal()}
     gap = next((number for number in range(min(numbers, default=0), max(numbers, default=0)) if number not in numbers), None)
     return None if gap is None else f"{gap:0{len(frames[0].stem)}d}{frames[0].suffix}"
 
@@ -175,7 +183,7 @@ def check_truth(rows, name, path, absent=False):
     last = len(rows)
     while last > 1 and not rows[last - 1].any():  # Board and Twinnings end in 0,0,0,0: target gone, scored as a miss, as got10k does
         last -= 1
-    bad = ~np.isfinite(rows[:last]).all(1) | (rows[:last, 2:] <= 0).any(1)
+    bad = ~(np.abs(rows[:last]) <= LARGEST).all(1) | (rows[:last, 2:] <= 0).any(1)
     if absent:
         bad[1:] &= ~np.isnan(rows[1:last]).all(1)
     if bad.any():

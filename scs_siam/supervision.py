@@ -6,13 +6,12 @@ differs the more the smaller the box.
 """
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from . import metrics
 from .boxes import check_box, to_polygon
-from .files import BadInput, write_text
+from .files import BadInput, read_text, write_text
 from .frames import Frames
 
 TRACKED, SKIPPED, START, FAILURE = -1, 0, 1, 2
@@ -76,10 +75,7 @@ def write_record(path, record):
 
 def read_record(path, count=None):
     """The Record of a sequence of `count` frames (any without) from VOT's text format; BadInput names a line that is no code and no box."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not a text file'})") from error
+    lines = read_text(path).splitlines()
     count = count or max(1, len(lines))
     if len(lines) != count:
         raise BadInput(f"{path}: has {len(lines)} lines for {count} frames; delete it and evaluate again")

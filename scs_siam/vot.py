@@ -63,7 +63,7 @@ def read_runs(folder, sequences):
         polygons, records, found = true_polygons(sequence), [], []
         path = _record_file(folder, sequence, 1)
         while not agree(records) and _is_finished(path, sequence, Path(folder).name):
-            record, facts = read_record(path, len(sequence.frames)), read_json(path.with_suffix(".json"))
+            record, facts = read_record(path, len(sequence.frames)), read_json(path.with_suffix(".json"), "frame_size", *TIMES)
             overlaps, kept = np.full(len(polygons), np.nan), record.codes == TRACKED
             overlaps[kept] = polygon_overlap(to_polygon(record.boxes[kept]), polygons[kept], facts["frame_size"])
             found.append(Run(overlaps, np.flatnonzero(record.codes == FAILURE), {name: facts[name] for name in TIMES}))

@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 
 def shipped():
     """Path of the weights that come with the package, checked by their hash in the model card beside them."""
-    card = read_json(SHIPPED.with_suffix(".json"))
+    card = read_json(SHIPPED.with_suffix(".json"), "sha256")
     if sha256(SHIPPED) != card["sha256"]:
         raise BadInput(f"{SHIPPED}: is not the file that its model card describes; get it again")
     return SHIPPED
@@ -48,7 +48,7 @@ def load_weights(path):
             state = {name: file.get_tensor(name) for name in shapes}
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such weights file") from None
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"{path}: is not a readable safetensors file ({error}); get it again") from None
     _check_finite(path, state, "get the file again")
     model = SiameseNet(config.model)
