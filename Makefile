@@ -64,7 +64,7 @@ reproduce: $(STAMP) ## train, track and score all that is not up to date, then t
 # cell against what they print now. One thread each, as `notebooks` has it.
 test: $(STAMP) ## ruff, the tests, the stored notebooks (strict nbval) and every notebook with profile=smoke
 	@$(BIN)/python -m ruff check --quiet
-	@OMP_NUM_THREADS=1 $(BIN)/scs-siam reproduce --profile smoke --no-notebooks --jobs 1
+	@OMP_NUM_THREADS=1 $(BIN)/scs-siam reproduce --profile smoke --no-notebooks --jobs 2
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 		--nbval --nbval-current-env --nbval-cell-timeout=180 $(TESTS) $(NOTEBOOKS)
 

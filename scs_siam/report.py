@@ -176,8 +176,8 @@ def _training_text(of):
 
 def _evaluation_text(of):
     manifests = [read_json(run.folder / "manifest.json") for run in runs.runs(of) if (run.folder / "manifest.json").is_file()]
-    devices = sorted({f"{m['machine']['device']}, {_cores(m['machine'])}, torch {m['machine']['torch']}" for m in manifests})
-    return f"Tracking speed: `update` alone, decoding left out; {'; '.join(devices)}."
+    devices = {f"{m['machine']['device']}, {_cores(m['machine'])}, torch {m['machine']['torch']}, {m.get('form', 'bf16')}" for m in manifests}
+    return f"Tracking speed: `update` alone, decoding left out; {'; '.join(sorted(devices))}."
 
 
 def _speed_table(of):
