@@ -176,7 +176,7 @@ def _training_text(of):
 
 def _evaluation_text(of):
     manifests = [read_json(run.folder / "manifest.json") for run in runs.runs(of) if (run.folder / "manifest.json").is_file()]
-    devices = {f"{m['machine']['device']}, {_cores(m['machine'])}, torch {m['machine']['torch']}, {m.get('form', 'bf16')}" for m in manifests}
+    devices = {f"{m['machine']['device']}, {_cores(m['machine'])}, torch {m['machine']['torch']}, {m['form']}" for m in manifests}
     return f"Tracking speed: `update` alone, decoding left out; {'; '.join(sorted(devices))}."
 
 

@@ -106,7 +106,7 @@ def test_a_line_break_in_a_name_stays_in_one_line(tmp_path, refused):
 # Boxes
 
 BOXES = [(1, 2, 3, 1e7), (-1e30, 2, 3, 4), (1, 2, 1e308, 1e308), (1, 2, 3, -np.inf), (1, 2, 3, 4j), ("a", 2, 3, 4), {"x": 1}, 5, (), [[]],
-         object(),
+         Ellipsis,
          (1, 2, -1e-9, 4), b"abcd", (1, 2, 3, None), np.zeros((2, 4)), 10**400]
 
 
