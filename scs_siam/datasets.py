@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from . import layouts
-from .files import BadInput, is_inside, read_json, read_names
+from .files import BadInput, read_entries, read_names
 from .paper import root as project
 from .store import read_got10k, read_videos
 
@@ -28,10 +28,7 @@ def training_videos(root):
     """The videos of `store.read_videos`; BadInput also for a list.txt or a videos.json that leads out of the folder or is damaged."""
     root = Path(root)
     if (root / "videos.json").is_file():
-        for number, line in enumerate(read_json(root / "videos.json"), 1):
-            sound = isinstance(line, dict) and {"name", "frames", "boxes"} <= set(line) and isinstance(line["frames"], list)
-            if not sound or not all(is_inside(frame) for frame in line["frames"]):
-                raise BadInput(f"{root / 'videos.json'}: entry {number} lacks name, frames or boxes, or leads out of the folder; remove it")
+        read_entries(root / "videos.json")
     elif (root / "list.txt").is_file():
         read_names(root / "list.txt")
     return read_videos(root)

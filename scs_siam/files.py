@@ -126,6 +126,20 @@ def is_inside(name):
     return isinstance(name, str) and not (set(name) & set("\0\\:") or name.startswith("/") or ".." in name.split("/"))
 
 
+def read_entries(path):
+    """The entries of a JSON list of clips: name, frames (paths below the list's folder), boxes (N, 4); BadInput names one without."""
+    entries = read_json(path)
+    for number, entry in enumerate(entries if isinstance(entries, list) else [entries], 1):
+        sound = {"name", "frames", "boxes"} <= set(entry) and isinstance(entry["frames"], list) and all(map(is_inside, entry["frames"]))
+        try:
+            sound = sound and is_inside(entry["name"]) and np.shape(np.array(entry["boxes"], np.float64)) == (len(entry["frames"]), 4)
+        except (TypeError, ValueError, OverflowError):
+            sound = False
+        if not sound:
+            raise BadInput(f"{path}: entry {number} lacks its name, its frames in this folder or a box a frame; mend or remove it")
+    return entries
+
+
 def read_json(path, *keys):
     """Read a JSON file that holds an object with at least these keys, or without any a list of objects; BadInput names another."""
     text = read_text(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .boxes import LARGEST, from_one_based, from_polygon, read_boxes, to_polygon
-from .files import BadInput, is_folder, read_json, read_names
+from .files import BadInput, is_folder, read_entries, read_names
 from .frames import image_files
 from .sequences import Sequence, attributes, check_truth, read_otb
 
@@ -141,9 +141,9 @@ def _uav123_table():
 
 def read_listed(root, sequences=None):
     """The sequences of a folder with sequences.json: a list of name, frames (paths below the folder), 0-based boxes and attributes."""
-    lines = read_json(Path(root) / "sequences.json")
+    lines = read_entries(Path(root) / "sequences.json")
     return [Sequence(line["name"], tuple(Path(root) / frame for frame in line["frames"]), np.array(line["boxes"], np.float64),
-                     tuple(line["attributes"])) for line in lines if sequences is None or line["name"] in sequences]
+                     tuple(line.get("attributes", ()))) for line in lines if sequences is None or line["name"] in sequences]
 
 
 READERS = {"otb": read_otb, "tc128": read_tc128, "uav123": read_uav123, "vot": read_vot, "listed": read_listed}

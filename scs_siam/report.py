@@ -142,15 +142,14 @@ def readme_block(of):
     """README's measured block: scores, speeds and training of the finished runs of a profile, and what the paper prints, as Markdown."""
     if not _has_runs(of):
         return f"No run of the profile `{of.name}` is finished."
-    lines = ["| network | data | targets | AUC (95 % interval) | precision at 20 px | frames/s |", "|---|---|---|---|---|---|"]
+    lines = ["| network | data | targets | AUC (95 % interval) | precision at 20 px |", "|---|---|---|---|---|"]
     for line in scores(of).itertuples():
         auc = f"{line.auc:.3f} ({line.auc_low:.3f} to {line.auc_high:.3f})"
         precision = f"{line.precision:.3f} ({line.precision_low:.3f} to {line.precision_high:.3f})"
-        lines.append(f"| {line.row}, measured | {line.benchmark} | {line.targets} | {auc} | {precision} | {line.fps:.1f} |")
+        lines.append(f"| {line.row}, measured | {line.benchmark} | {line.targets} | {auc} | {precision} |")
     success, precision = (paper.cell(9, "SCS-Siam", name) / 100 for name in ("success", "precision"))
-    lines.append(f"| SCS-Siam, *printed in the paper* | OTB2015, trained on GOT-10k | 100 | {success:.3f} | {precision:.3f} "
-                 f"| {paper.cell(9, 'SCS-Siam', 'fps'):.0f} (TITAN XP) |")
-    return "\n".join([*lines, "", _training_text(of), _evaluation_text(of), *_grid_table(), *_speed_table(of), *_claims_table(of)])
+    lines.append(f"| SCS-Siam, *printed in the paper* | OTB2015, trained on GOT-10k | 100 | {success:.3f} | {precision:.3f} |")
+    return "\n".join([*lines, "", _training_text(of), *_grid_table(), *_speed_table(of), *_claims_table(of)])
 
 
 def _grid_table():
@@ -167,17 +166,9 @@ def _grid_table():
 
 
 def _training_text(of):
-    return "\n".join(
-        f"{line.run}: width {of.width:g}, {line.pairs:,} training pairs in {line.minutes:.1f} minutes "
-        f"({line.pairs_per_second:.1f} pairs/s; {line.device}); "
-        f"mean loss {line.first_loss:.3f} in the first epoch, {line.last_loss:.3f} in the last."
-        for line in costs(of).itertuples())
-
-
-def _evaluation_text(of):
-    manifests = [read_json(run.folder / "manifest.json") for run in runs.runs(of) if (run.folder / "manifest.json").is_file()]
-    devices = {f"{m['machine']['device']}, {_cores(m['machine'])}, torch {m['machine']['torch']}, {m['form']}" for m in manifests}
-    return f"Tracking speed: `update` alone, decoding left out; {'; '.join(sorted(devices))}."
+    return "\n".join(f"{line.run}: width {of.width:g}, {line.pairs:,} training pairs in {line.minutes:.1f} minutes "
+                     f"({line.pairs_per_second:.1f} pairs/s; {line.device}); mean loss {line.first_loss:.3f}, first epoch, "
+                     f"to {line.last_loss:.3f}, last." for line in costs(of).itertuples())
 
 
 def _speed_table(of):

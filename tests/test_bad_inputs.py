@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from scs_siam import cli, evidence, experiments, imagenet_vid, layouts, notebooks, paper, runs, sweeps
+from scs_siam import cli, datasets, evidence, experiments, imagenet_vid, layouts, notebooks, paper, runs, sweeps
 from scs_siam.boxes import check_box, parse_box, read_boxes
 from scs_siam.config import RANGES, Config, ModelConfig, TrackingConfig, TrainingConfig
+from scs_siam.confirm import confirm_training
 from scs_siam.files import locked, read_image, read_json, read_names, sha256, write_image, write_json, write_text
 from scs_siam.frames import Frames
 from scs_siam.model import SiameseNet
@@ -173,7 +174,7 @@ LISTS = {"vot": "vot/list.txt", "got": "got/train/list.txt"}
 def read(place, layout):
     """What is read from a root of `layout` below `place`."""
     if layout == "got":
-        return experiments.training_videos(place / "got" / "train")
+        return datasets.training_videos(place / "got" / "train")
     return imagenet_vid.read_imagenet_vid(place / "vid") if layout == "vid" else layouts.READERS[layout](place / layout)
 
 
@@ -274,6 +275,27 @@ def test_a_list(copy, refused, layout, content):
     refused(lambda: read(place, layout), layout)
 
 
+ENTRY = {"name": "clip", "frames": ["clip/0001.jpg"], "boxes": [[1, 2, 3, 4]], "attributes": []}
+ENTRIES = {"empty": b"", "a number": "5", "no entry": "[]", "numbers": "[1]", "an object": "{}",
+           "upwards": [{**ENTRY, "frames": ["../1.jpg"]}],
+           "absolute": [{**ENTRY, "frames": ["/etc/hosts"]}], "a name upwards": [{**ENTRY, "name": "../clip"}],
+           "no frames": [{**ENTRY, "frames": 5}],
+           "frames of numbers": [{**ENTRY, "frames": [1]}], "boxes too many": [{**ENTRY, "boxes": [[1, 2, 3, 4]] * 2}],
+           "words": [{**ENTRY, "boxes": "abc"}],
+           "three numbers": [{**ENTRY, "boxes": [[1, 2, 3]]}], "a part": [ENTRY, {"name": "clip"}],
+           "digits": [{**ENTRY, "boxes": [[1, 2, 3, 10**400]]}]}
+
+
+@pytest.mark.parametrize("content", ENTRIES.values(), ids=ENTRIES)
+@pytest.mark.parametrize("name, read", [("videos.json", datasets.training_videos), ("sequences.json", layouts.READERS["listed"])],
+                         ids=["videos", "sequences"])
+def test_a_list_of_clips(tmp_path, refused, name, read, content):
+    write_text(tmp_path / name, json.dumps([ENTRY]))
+    assert [entry.name for entry in read(tmp_path)] == ["clip"]
+    put(json.dumps(content) if isinstance(content, list) else content)(tmp_path / name)
+    refused(lambda: read(tmp_path), name)
+
+
 @pytest.mark.parametrize("content", ["clip\tXX\n", b"\xff\xfe"], ids=["an unknown one", "binary"])
 def test_a_list_of_attributes(copy, refused, content):
     place = copy("vot")
@@ -366,7 +388,7 @@ def test_a_record_of_a_run(run, refused, file, damage):
     put(JSONS[damage])(run.folder / file)
     refused(run.state, run.id, file)
     if file == "training.json":
-        refused(lambda: experiments.confirm(run, None), run.id, file)
+        refused(lambda: confirm_training(run, None), run.id, file)
 
 
 def test_a_record_of_a_run_of_another_program(run, refused):

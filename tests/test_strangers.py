@@ -19,7 +19,7 @@ PROGRAMS = ("subprocess", "pty", "ctypes", "pickle", "marshal", "shelve", "dill"
             "urllib", "requests", "http", "ftplib", "pooch", "webbrowser")
 CALLS = ("eval", "exec", "compile", "__import__", "input", "breakpoint")
 METHODS = ("popen", "spawnl", "spawnv", "execv", "execvp", "extractall", "unpack_archive", "load_url")
-KNOWN = {"machine": {"ctypes"}}  # tells the C library to keep freed memory
+KNOWN = {"machine": {"ctypes"}, "pack": {"tarfile"}, "site": {"urllib"}}  # mallopt; archives are written only; parts of an address
 
 
 
