@@ -81,7 +81,7 @@ def start(kind, data, folder):
     folder.mkdir(exist_ok=True)
     if kind in COMMANDS:
         place = folder if kind is reproduce else ROOT
-        with open(folder / "log.txt", "a") as log:
+        with open(folder / "work.log", "a") as log:
             return subprocess.Popen(kind(data, folder), cwd=folder, stdout=log, stderr=log,
                                     env={**os.environ, "PYTHONPATH": str(place)}).pid
     number = os.fork()
@@ -114,7 +114,7 @@ def outcome(folder):
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if not path.is_file() or path.suffix in (".lock",
-                                                 ".pyc") or name == "log.txt" or name.startswith(("scs_siam", "a.ipynb", "sweep.py")):
+                                                 ".pyc") or name == "work.log" or name.startswith(("scs_siam", "a.ipynb", "sweep.py")):
             continue
         if path.suffix == ".json":
             found[name] = digest(timeless(json.loads(path.read_text())))
