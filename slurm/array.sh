@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A profile's runs as a Slurm job array, one run a task. Not run here on a cluster; each line was run alone on one machine.
+# A profile's runs as a Slurm job array, one run a task. Not run on a cluster: only its syntax was checked.
 #
 #   scs-siam plan --profile paper $DATA            lists the runs by number, 0 to N-1
 #   sbatch --array=0-41%8 slurm/array.sh           for 42 runs, at most 8 at a time; from the project's root
