@@ -136,7 +136,8 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
     drawn = lines(pd.read_csv(folder / "training_curve.csv"), columns)
     assert drawn and drawn <= {line[1:] for line in committed("metrics.csv", columns)}
     sets = {name: [SimpleNamespace(frames=range(frames))] * clips for name, (clips, frames) in runs.profile("smoke").tests.items()}
-    found, supervised, summary = (read(runs.profile("quarter")) for read in (evidence.results, evidence.supervised, evidence.supervised_summary))
+    quarter = runs.profile("quarter")
+    found, supervised, summary = evidence.results(quarter), evidence.supervised(quarter), evidence.supervised_summary(quarter)
     made = {"table1": tables.table1(Config.preset("paper").model), "table2": tables.table2(sets), "variants": tables.variants()}
     made |= {f"table{number}": getattr(scoreboards, f"table{number}")(found) for number in (3, 4, 5, 8, 9, 10)}
     made |= {f"table{number}": getattr(scoreboards, f"table{number}")(summary, supervised) for number in (6, 7)}
