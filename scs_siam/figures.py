@@ -14,7 +14,7 @@ from .paper import root
 
 WIDTH = 6.14  # inches: the text column of the printed paper
 SCREEN = 120  # screen pixels of an inch in a notebook, where photographs have no more
-NOTEBOOK_DPI = 150  # of lines and text in a notebook, sharp on finer screens too
+NOTEBOOK_DPI = 120  # of lines and text in a notebook
 FILE_DPI = 200
 
 STYLE = {
@@ -64,10 +64,10 @@ class Chart(Figure):
     alt, photographs = "", False
 
     def _repr_png_(self):
-        return None if self.photographs else self._shown("png", NOTEBOOK_DPI)
+        return None if self.photographs else self._shown("png", NOTEBOOK_DPI if self.get_figheight() < 5 else SCREEN * 0.8)
 
     def _repr_jpeg_(self):
-        return self._shown("jpeg", SCREEN, quality=75, subsampling=2) if self.photographs else None
+        return self._shown("jpeg", SCREEN, quality=65, subsampling=2) if self.photographs else None
 
     def _shown(self, kind, dpi, **options):
         """The picture's bytes and what a notebook keeps beside them."""
@@ -76,7 +76,7 @@ class Chart(Figure):
             self.savefig(raw, dpi=dpi)
         image = Image.open(raw).convert("RGB")
         if kind == "png":  # one byte a pixel keeps a notebook small
-            image = image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            image = image.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         image.save(out, kind, optimize=True, **options)
         width, height = self.get_size_inches() * SCREEN
         return out.getvalue(), {"width": round(width), "height": round(height), "alt": self.alt}

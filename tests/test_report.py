@@ -122,7 +122,7 @@ def figures_of_the_grid(found):
             "mask_study": apart([*runs.MASKS, "SCS-Siam@1.0"]),
             "table9_differences": apart(runs.TABLE9), "ledger": scores[scores["benchmark"] == place],
             "figure7": plots.spread(curves, place, main),
-            "figure8": plots.spread(curves, place, [row for row in main if row != "untrained"]),
+            "figure8": plots.spread(curves, place, [row for row in main if row in runs.ROWS and row != "untrained"]),
             "figure10": plots.spread(curves, "SynUAV123", main)}
 
 
