@@ -44,7 +44,10 @@ def test_two_processes_are_one(tmp_path, videos, store, tiny):
             "folders": [str(tmp_path / name) for name in ("two", "resumed")]}
     (tmp_path / "job.py").write_text(JOB)
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", tmp_path / "job.py", json.dumps(task)]
-    done = subprocess.run([sys.executable, *map(str, launch)], capture_output=True, text=True, timeout=300)
+    for _ in range(3):  # gloo's own threads abort a process now and then ("terminate called"); the next launch goes on from there
+        done = subprocess.run([sys.executable, *map(str, launch)], capture_output=True, text=True, timeout=300)
+        if "Signal 6 (SIGABRT)" not in done.stderr:
+            break
     assert done.returncode == 0 and done.stdout == f"{tmp_path / 'cli' / 'weights.safetensors'}\n", done.stderr
     Trainer(config, store, tmp_path / "one", precision="fp32").run()
     one = load_file(tmp_path / "one" / "checkpoint-00003" / "weights.safetensors")
