@@ -140,7 +140,7 @@ def provenance(of):
 
 def readme_block(of):
     """README's measured block: scores, speeds and training of the finished runs of a profile, and what the paper prints, as Markdown."""
-    if not _has_runs(of):
+    if not evidence.finished(of):
         return f"No run of the profile `{of.name}` is finished."
     lines = ["| network | data | targets | AUC (95 % interval) | precision at 20 px |", "|---|---|---|---|---|"]
     for line in scores(of).itertuples():
@@ -154,7 +154,7 @@ def readme_block(of):
 
 def _grid_table():
     """The rows of the profile `quarter` beside SCS-Siam, on the targets of its first benchmark; nothing without runs."""
-    if not _has_runs(of := runs.profile("quarter")):
+    if not evidence.finished(of := runs.profile("quarter")):
         return []
     found = evidence.results(of)
     place = runs.stand_ins(found["benchmark"].unique())["OTB2015"]
@@ -187,20 +187,16 @@ def _speed_table(of):
 def _claims_table(of):
     """How many of the paper's claims have each verdict in a profile and in the other committed ones, and which are settled."""
     others = [runs.profile(name) for name in COMMITTED if name != of.name]
-    found = {one.name: claims.summary(one).itertuples() for one in (of, *others) if _has_runs(one)}
+    found = {one.name: claims.summary(one).itertuples() for one in (of, *others) if evidence.finished(one)}
     cells = {name: [f"{line.claims} ({line.ids})" if line.claims and line.verdict in claims.SETTLED else str(line.claims) for line in lines]
              for name, lines in found.items()}
     head = f"| of {len(paper.claims())} claims of the paper | {' | '.join(f'profile {name}' for name in cells)} |"
     return ["", head, "|---" * (len(cells) + 1) + "|", *(f"| {' | '.join(line)} |" for line in zip(claims.VERDICTS, *cells.values()))]
 
 
-def _has_runs(of):
-    return any((run.folder / "manifest.json").is_file() for run in runs.runs(of))
-
-
 def judged():
     """The committed profile that the badges of the claims are of: the last of COMMITTED that has finished runs."""
-    return next((of for of in map(runs.profile, reversed(COMMITTED)) if _has_runs(of)), runs.profile(COMMITTED[0]))
+    return next((of for of in map(runs.profile, reversed(COMMITTED)) if evidence.finished(of)), runs.profile(COMMITTED[0]))
 
 
 def write_readme(path=None):
