@@ -192,6 +192,8 @@ def in_words(record):
         return f"evaluation | {values(record['with_decoding'], 1)} frames/s with decoding ({record['form']})"
     if record["bench"] == "data":
         return f"training pairs | {values(record['pairs_per_second'], 0)} pairs/s of one core"
+    if record["bench"] == "together":
+        return f"trainings side by side | {values(record['pairs_per_second'], 1)} pairs/s of all; {record['speedup']:.2f} times one"
     text = f"training | {values(record['pairs_per_second'], 1)} pairs/s; {record['precision']}"
     if "got10k" not in record:
         return text

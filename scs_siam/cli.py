@@ -1,10 +1,10 @@
-"""The command line, scs-siam: track, train, evaluate, export, trax, bench, data, plan, run, publish, reproduce, sweep, site."""
+"""The command line, scs-siam: track, train, validate, evaluate, export, trax, bench, data, plan, run, publish, reproduce, sweep, site."""
 import argparse
 import re
 import sys
 from pathlib import Path
 
-from . import commands, run_commands
+from . import bench_commands, commands, run_commands
 from .config import PRESETS, VARIANTS
 from .files import BadInput
 
@@ -79,6 +79,14 @@ def _train(made):
     _add_device(made)
 
 
+def _validate(made):
+    made.add_argument("--weights", required=True, type=Path, metavar="FILE", help="of a training with --set training.hold_out=N")
+    made.add_argument("--store", required=True, type=Path, metavar="DIR", help="the crop store of that training")
+    made.add_argument("--pairs", type=_whole(1), default=512, help="random pairs of held-out sequences")
+    made.add_argument("--seed", type=_whole(0), default=0)
+    _add_device(made)
+
+
 def _evaluate(made):
     made.add_argument("--layout", choices=["otb", "tc128", "uav123"], default="otb", help="how the benchmark's folders are laid out")
     made.add_argument("--root", required=True, type=Path, metavar="DIR")
@@ -94,10 +102,11 @@ def _export(made):
 
 
 def _bench(made):
-    made.add_argument("what", choices=["track", "evaluate", "variants", "train", "data"])
+    made.add_argument("what", choices=["track", "evaluate", "variants", "train", "together", "data"])
     _add_network(made)
     made.add_argument("--batch", type=_whole(1), default=8, help="pairs a training step")
     made.add_argument("--rounds", type=_whole(1), default=15)
+    made.add_argument("--jobs", type=_whole(2), default=2, help="of together: trainings side by side")
     made.add_argument("--root", metavar="DIR", help="training set in GOT-10k layout (default: that of the smoke profile)")
     made.add_argument("--store", type=Path, metavar="DIR", help="its crop store, built if it is not there")
     made.add_argument("--compile", default="", choices=["default", "reduce-overhead"], metavar="MODE",
@@ -132,7 +141,7 @@ def _run(made):
 
 def _reproduce(made):
     _add_profile(made)
-    made.add_argument("--jobs", type=_whole(1), default=None, help="runs side by side (CPU only; default: one a core)")
+    made.add_argument("--jobs", type=_whole(1), default=None, help="runs side by side (default: one a core, one on a card)")
     made.add_argument("--no-notebooks", action="store_true", help="runs only")
     _add_device(made)
 
@@ -192,13 +201,15 @@ COMMANDS = (  # name, function, what it does, an example, its arguments
      "scs-siam track clip.mp4 --box 120,80,60,90 --output tracked.mp4 --boxes boxes.txt", _track),
     ("train", commands.train, "Train one variant on a GOT-10k-layout set; the same command goes on after an interruption.",
      "scs-siam train --root GOT-10k/train --store data/stores/got10k --out data/results/mine", _train),
+    ("validate", commands.validate, "Loss and hits on the training sequences that were held out: where a schedule is chosen.",
+     "scs-siam validate --weights data/results/mine/weights.safetensors --store data/stores/got10k", _validate),
     ("evaluate", commands.evaluate, "One-pass evaluation on a benchmark; finished sequences are not run again.",
      "scs-siam evaluate --layout otb --root OTB2015 --out results", _evaluate),
     ("export", commands.export, "Write the network's template and search halves as ONNX and check them against PyTorch (an extra).",
      "scs-siam export --out build/onnx", _export),
     ("trax", commands.trax, "Serve the tracker to the VOT toolkit over the TraX protocol (an extra).",
      "scs-siam trax --weights data/results/mine/weights.safetensors", _add_weights),
-    ("bench", commands.bench, "Measure speed: all forms of one computation in one process, in turn.",
+    ("bench", bench_commands.bench, "Measure speed: all forms of one computation in one process, in turn.",
      "scs-siam bench track --width 0.5", _bench),
     ("data", run_commands.data, "Write the synthetic benchmark of a profile, or tell of a real one and check a folder of it.",
      "scs-siam data --dataset otb2015 --root OTB2015", _data),

@@ -1,4 +1,4 @@
-"""What the commands on one network do: track, train, evaluate, export, trax, bench.
+"""What the commands on one network do: track, train, validate, evaluate, export, trax.
 
 Heavy modules are imported where they are used, so that --help is quick.
 """
@@ -152,6 +152,19 @@ def setting(text):
         return name, value
 
 
+def validate(args):
+    """Print loss and hits of a weights file on the sequences that its training held out."""
+    from .store import CropStore
+    from .validation import validate
+    from .weights import load_weights
+
+    model, config = load_weights(args.weights)
+    with Progress(args.pairs, "pair") as progress:
+        found = validate(model, CropStore.open(args.store), config.training, args.pairs, args.seed, device(args.device), progress.show)
+    loss, hits = ("{:.3f} ({:.3f} to {:.3f})".format(*found[name]) for name in ("loss", "hits"))
+    print(f"{found['pairs']} pairs of {found['sequences']} held-out sequences: loss {loss}, hits {hits}")
+
+
 def evaluate(args):
     """One-pass evaluation of a weights file on a benchmark."""
     from . import benchmarks, layouts
@@ -191,51 +204,3 @@ def trax(args):
     from .trax_server import serve
 
     serve(_tracker(args)[0])
-
-
-def bench(args):
-    """Measure speed and print a table or one JSON object."""
-    import torch
-
-    from . import bench, bench_data, throughput
-    from .model import SiameseNet
-    from .runs import TABLE9
-
-    config, where = Config.preset(variant=args.variant, width=args.width), device(args.device)
-    torch.manual_seed(0)
-    if args.what in ("track", "evaluate"):
-        record = getattr(bench, args.what)(SiameseNet(config.model), config.tracking, args.rounds, where)
-    elif args.what == "variants":
-        rows = {name: Config.preset(variant=row.variant, width=args.width) for name, row in TABLE9.items() if row.data == "train"}
-        record = bench.variants(rows, args.rounds, where)
-    elif args.what == "data":
-        record = bench_data.data(config, args.rounds)
-    else:
-        store, videos = _bench_data(args)
-        record = throughput.train(config.replace(**{"training.batch": args.batch}), store, videos, args.rounds, where, args.compile)
-    record = {"bench": args.what, "variant": args.variant, "width": args.width, **record}
-    if args.json:
-        print(json.dumps(record))
-        return
-    for name, value in record.items():
-        for part, number in value.items() if isinstance(value, dict) else [("", value)]:
-            number = "  ".join(f"{key} {_short(item)}" for key, item in number.items()) if isinstance(number, dict) else _short(number)
-            print(f"{name:18} {part:18} {number}")
-
-
-def _short(value):
-    return f"{value:.2f}" if isinstance(value, float) else value
-
-
-def _bench_data(args):
-    """Crop store and videos of a training benchmark: those that were named, or those of the smoke profile."""
-    from . import experiments
-    from .runs import profile, runs
-    from .store import CropStore, read_got10k
-
-    if bool(args.root) != bool(args.store):
-        raise BadInput("bench train: --root and --store belong together; name both or neither")
-    if args.root:
-        return CropStore.build(videos := read_got10k(args.root), args.store), videos
-    data = experiments.write_data(of := profile("smoke"))
-    return experiments.open_store(runs(of)[0], data), read_got10k(data.train)

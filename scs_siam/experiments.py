@@ -170,7 +170,7 @@ def bring_up_to_date(run, data=None, device="cpu"):
 
 
 def reproduce(of, jobs=None, device="cpu", on_wait=None):
-    """Bring all runs of a profile up to date: data, crop stores, trainings and evaluations, `jobs` runs side by side on a CPU.
+    """Bring all runs of a profile up to date: data, crop stores, trainings and evaluations, `jobs` runs side by side.
 
     A row whose training set is not at hand is left out. `on_wait(states)` is called every second with the share done of each run,
     {id: 0 to 1}.

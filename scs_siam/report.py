@@ -18,10 +18,10 @@ FLOORS = {
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
     "network": "attention model integers layers weights export ranks",
     "pairs and tracking": "store imagenet_vid pairs track lockstep trax_server datasets shards resident",
-    "training and evaluation": "train benchmarks supervision vot bench bench_data throughput",
+    "training and evaluation": "train validation benchmarks supervision vot bench throughput bench_data together",
     "runs": "runs evidence experiments confirm comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
-    "front doors": "notebooks sweeps pack live pages site commands run_commands cli",
+    "front doors": "notebooks sweeps pack live pages site commands bench_commands run_commands cli",
 }
 COMMITTED = ("reference", "quarter")  # profiles whose runs come with the project, from the one with few rows to the one with most
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"

@@ -7,6 +7,7 @@ from scs_siam.config import Config
 from scs_siam.model import multiplications
 from scs_siam.pairs import make_batch
 from scs_siam.throughput import GOT10K, at_got10k, plain_batch
+from scs_siam.together import together
 
 
 @pytest.mark.parametrize("preset", ["paper", "released"])
@@ -44,3 +45,14 @@ def test_what_got10k_costs():
     assert cost["disk GB, every 1"] == pytest.approx(GOT10K["frames"] * 287 * 287 * 3 / 1e9) == pytest.approx(346.8, abs=0.1)
     assert cost["build core hours, every 10"] == pytest.approx(GOT10K["frames"] / 10 * 0.01 / 3600)
     assert cost["training hours"] == pytest.approx(4_667_500 / 1000 / 3600)
+
+
+def test_trainings_side_by_side(tiny, store):
+    record = together(tiny, store.root, count=2, rounds=1, seconds=0.2)
+    speed = record["pairs_per_second"]
+    assert set(speed) == {"1 at once", "2 at once"} and min(speed.values()) > 0
+    assert record["speedup"] == pytest.approx(speed["2 at once"] / speed["1 at once"])
+
+
+def test_one_that_fails_ends_all(tiny, tmp_path, refused):
+    refused(lambda: together(tiny, tmp_path, count=2, rounds=1), "no finished crop store")
