@@ -82,7 +82,7 @@ def _train(made):
 def _validate(made):
     made.add_argument("--weights", required=True, type=Path, metavar="FILE", help="of a training with --set training.hold_out=N")
     made.add_argument("--store", required=True, type=Path, metavar="DIR", help="the crop store of that training")
-    made.add_argument("--pairs", type=_whole(1), default=512, help="random pairs of held-out sequences")
+    made.add_argument("--pairs", type=_whole(1), default=1024, help="random pairs of held-out sequences")
     made.add_argument("--seed", type=_whole(0), default=0)
     _add_device(made)
 

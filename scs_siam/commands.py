@@ -155,14 +155,15 @@ def setting(text):
 def validate(args):
     """Print loss and hits of a weights file on the sequences that its training held out."""
     from .store import CropStore
-    from .validation import validate
+    from .validation import mean, validate
     from .weights import load_weights
 
     model, config = load_weights(args.weights)
     with Progress(args.pairs, "pair") as progress:
         found = validate(model, CropStore.open(args.store), config.training, args.pairs, args.seed, device(args.device), progress.show)
-    loss, hits = ("{:.3f} ({:.3f} to {:.3f})".format(*found[name]) for name in ("loss", "hits"))
-    print(f"{found['pairs']} pairs of {found['sequences']} held-out sequences: loss {loss}, hits {hits}")
+    columns = {name: [pair[name] for pair in found] for name in found[0]}
+    loss, hits = ("{:.3f} ({:.3f} to {:.3f})".format(*mean(columns["sequence"], columns[name])) for name in ("loss", "hit"))
+    print(f"{len(found)} pairs of {len(set(columns['sequence']))} held-out sequences: loss {loss}, hits {hits}")
 
 
 def evaluate(args):

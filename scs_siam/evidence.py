@@ -1,7 +1,7 @@
 """Evidence: what the runs of a profile left behind, as tables. Every number that a notebook shows comes from here.
 
-scores.csv and curves.csv hold one-pass evaluation, supervised.csv that of VOT; `publish` scores the raw boxes of another tracker in the
-same way and keeps scores and curves, never the boxes.
+scores.csv and curves.csv hold one-pass evaluation, supervised.csv that of VOT, validation.csv held-out training pairs; `publish` scores
+the raw boxes of another tracker in the same way and keeps scores and curves, never the boxes.
 """
 import csv
 from pathlib import Path
@@ -11,11 +11,13 @@ import numpy as np
 from . import benchmarks, metrics
 from .files import BadInput, atomic, digest, read_json, reading, sha256, write_json
 from .runs import runs
+from .validation import mean
 
 SCORES = ("benchmark", "sequence", "frames", "auc", "precision", "success_rate", "normalised_precision", "lost", "fps",
           "fps_with_decode", "attributes")
 CURVES = ("benchmark", "attribute", "curve", "threshold", "value")
 SUPERVISED = ("benchmark", "sequence", "frames", "repetitions", "accuracy", "failures", "fps", "fps_with_decode", "attributes")
+VALIDATION = ("sequence", "loss", "hit")
 MISSING = {"attributes": "", "attribute": "all"}  # what an empty cell means
 
 
@@ -109,6 +111,24 @@ def supervised_summary(of):
 
     lines = [{"row": run.name, "seed": run.seed, "benchmark": name, **scores} for run in finished(of)
              for name, scores in read_json(run.folder / "manifest.json", "results")["results"].items() if "eao" in scores]
+    return pandas.DataFrame(lines)
+
+
+def validations(of, base):
+    """Loss and hits on held-out pairs of all runs that have some: row, seed, loss, hits, and the difference in loss to the row `base`.
+
+    Each with its 95 % interval over sequences, as loss_low, loss_high and so on. Runs of one seed saw the same pairs.
+    """
+    import pandas
+
+    found = {(run.name, run.seed): _read(run.folder / "validation.csv") for run in finished(of) if run.config.training.hold_out}
+    lines = []
+    for (row, seed), pairs in found.items():
+        line = {"row": row, "seed": seed, "pairs": len(pairs), "sequences": pairs["sequence"].nunique()}
+        apart = pairs["loss"] - found[base, seed]["loss"] if (base, seed) in found else pairs["loss"] * np.nan
+        for name, values in (("loss", pairs["loss"]), ("hits", pairs["hit"]), *([("minus", apart)] if apart.notna().all() else [])):
+            line |= dict(zip((name, f"{name}_low", f"{name}_high"), mean(pairs["sequence"], values)))
+        lines.append(line)
     return pandas.DataFrame(lines)
 
 

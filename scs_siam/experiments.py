@@ -11,7 +11,7 @@ import torch
 
 from . import benchmarks, layouts, machine, suites, synthetic, vot
 from .datasets import training_videos
-from .evidence import CURVES, SUPERVISED, curves_of, write_rows, write_scores
+from .evidence import CURVES, SUPERVISED, VALIDATION, curves_of, write_rows, write_scores
 from .files import BadInput, locked, read_json, sha256, write_json
 from .imagenet_vid import read_imagenet_vid
 from .model import SiameseNet, multiplications
@@ -20,6 +20,7 @@ from .runs import EVERYWHERE, runs
 from .store import SIZE, CropStore, needed_size
 from .track import Tracker
 from .train import Trainer
+from .validation import validate
 from .weights import load_weights, save_weights
 from .workers import Pool
 
@@ -40,7 +41,7 @@ class Data:
 def write_data(of):
     """Write the synthetic sets that a profile names, unless they are there; returns its Data."""
     place = root() / "data" / "synthetic" / of.name
-    if not of.train or not of.tests:
+    if not of.train or not of.tests and not of.training.get("training.hold_out"):
         raise BadInput(f"profile {of.name}: name the data with --train ROOT (GOT-10k layout) and --test NAME=ROOT")
     with locked(place):
         train = of.train if isinstance(of.train, str) else synthetic.write_train(place, *of.train, seed=0)
@@ -125,7 +126,7 @@ def scoring_form(device):
 
 
 def evaluate_run(run, data, device="cpu", on_frame=None):
-    """Evaluate a trained run on its benchmarks and write scores.csv, curves.csv, supervised.csv and, last, manifest.json."""
+    """Evaluate a trained run on its benchmarks and on what its training held out; write scores.csv and the like and, last, manifest.json."""
     source = run.trained_by.folder
     model, _ = load_weights(source / "weights.safetensors")
     tracker, key = Tracker(model, run.config.tracking, device, scoring_form(device)), run.evaluation_key()
@@ -149,6 +150,9 @@ def evaluate_run(run, data, device="cpu", on_frame=None):
         write_rows(run.folder / "curves.csv", curves, CURVES)
         if supervised:
             write_rows(run.folder / "supervised.csv", supervised, SUPERVISED)
+        if run.config.training.hold_out:
+            held_out = validate(model, open_store(run, data), run.config.training, device=device)
+            write_rows(run.folder / "validation.csv", held_out, VALIDATION)
         write_json(run.folder / "manifest.json", {
             "run": run.id, "profile": run.profile.name, "seed": run.seed, "config": run.config.to_dict(), "results": summaries,
             "training_key": run.training_key, "evaluation_key": key, "training": read_json(source / "training.json"),

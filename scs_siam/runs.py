@@ -49,6 +49,8 @@ DEVIATIONS = {  # study: the paper or the released code; D14 turns round what ev
     **{f"SCS-Siam+{number}": _deviation(number) for number in ("D16", "D18", "D28")},
     **{f"SCS-Siam+{number}": _deviation(number, weights_of="SCS-Siam") for number in ("D26", "D30")},
 }
+SCHEDULES = {f"SCS-Siam+{first:g}-to-{last:g}": Row("SCS-Siam", {"training.learning_rate": (first, last)})  # on held-out pairs alone (D13)
+             for first, last in ((1e-2, 1e-4), (1e-2, 1e-3), (3e-2, 1e-3))}
 ROWS = {"untrained": Row("SCS-Siam", trained=False), **TABLE9, **TABLE8, **TABLE10, **MASKS, **DEVIATIONS}
 EVERYWHERE = ("untrained", "SiameseFC", "SiameseFC*", "SCA-Siam", "SSA-Siam", "SCS-Siam")  # scored on all benchmarks (Tables 3 to 7)
 
@@ -58,9 +60,9 @@ def row(name):
     variant, at, sigma = name.partition("@")
     if name not in ROWS and at and variant in VARIANTS and re.fullmatch(r"0?\.\d+|[01](\.0+)?", sigma):
         return Row(variant, {"training.sigma": float(sigma)})
-    if name not in ROWS:
+    if name not in {**ROWS, **SCHEDULES}:
         raise BadInput(f"there is no row '{name}'; choose some of {', '.join(ROWS)}, or a variant at a sigma such as SCS-Siam@0.45")
-    return ROWS[name]
+    return {**ROWS, **SCHEDULES}[name]
 
 
 def sigma_row(sigma):
@@ -119,6 +121,8 @@ PROFILES = {
                                    "training.sequence_weight": 1.0, "training.balanced": True}),
     "quarter": Profile("quarter", tuple(ROWS), seeds=(0, 1, 2), width=0.25, tests=SUITES,
                        training=_narrow(0.25, 8000, 20, 16, **{"training.sequence_weight": 1.0})),
+    "schedule": Profile("schedule", ("SCS-Siam", *SCHEDULES), width=0.25,  # validated, never tested
+                        training=_narrow(0.25, 8000, 20, 16, **{"training.sequence_weight": 1.0, "training.hold_out": 10})),
     "full": Profile("full", tuple(ROWS), seeds=(0, 1, 2),  # the full network on a card, on data that are not GOT-10k
                     training={"training.pairs": 320_000, "training.epochs": 25, "training.sequence_weight": 1.0,
                               "training.balanced": True}),

@@ -197,3 +197,19 @@ def test_manifest_is_plain_json_with_what_a_reader_needs(tiny):
     manifest = json.loads((runs.Run(tiny, "SCA-Siam", 0).folder / "manifest.json").read_text())
     assert {"config", "seed", "training", "machine", "results", "evaluation_key", "training_key"} <= set(manifest)
     assert {"store", "weights_sha256", "seconds", "pairs", "precision", "machine"} <= set(manifest["training"])
+
+
+def test_a_run_that_holds_out_is_validated_there_and_needs_no_benchmark(tmp_path, monkeypatch):
+    for module in (runs, experiments):
+        monkeypatch.setattr(module, "root", lambda: tmp_path)
+    held = dataclasses.replace(TINY, rows=("SCS-Siam", "SCS-Siam+0.01-to-0.001"), tests={},
+                               training={**TINY.training, "training.hold_out": 2})
+    data = experiments.write_data(held)
+    for run in runs.runs(held):
+        experiments.bring_up_to_date(run, data)
+        assert run.state() == "current"
+    base, other = (np.loadtxt(run.folder / "validation.csv", delimiter=",", skiprows=1) for run in runs.runs(held))
+    assert (base[:, 0] == other[:, 0]).all() and set(base[:, 0]) == {1, 3}, "the same pairs, of the second and the fourth video"
+    found = evidence.validations(held, "SCS-Siam").set_index("row")
+    assert found.loc["SCS-Siam+0.01-to-0.001", "minus"] == pytest.approx((other - base)[:, 1].mean())
+    assert found.loc["SCS-Siam", ["loss", "hits", "minus"]].tolist() == pytest.approx([base[:, 1].mean(), base[:, 2].mean(), 0])

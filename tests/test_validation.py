@@ -7,7 +7,7 @@ from scs_siam import cli
 from scs_siam.model import SiameseNet
 from scs_siam.pairs import PairSampler, make_batch
 from scs_siam.train import Trainer
-from scs_siam.validation import BATCH, validate
+from scs_siam.validation import BATCH, mean, validate
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def test_loss_and_hits_are_those_of_a_loop(tiny, held, store):
         for g, y in zip(responses[:, 0].astype(float), batch.label[:, 0].numpy()):
             losses.append(np.mean([np.log(1 + np.exp(-g[i, j] * y[i, j])) for i, j in np.ndindex(g.shape)]))
             hits.append(y[np.unravel_index(g.argmax(), g.shape)] > 0)
-    assert found["pairs"] == pairs and set(store.index["sequence"][templates]) == {1, 3} and found["sequences"] == 2
-    assert found["loss"][0] == pytest.approx(np.mean(losses), rel=1e-4) and found["hits"][0] == pytest.approx(np.mean(hits))
-    assert found["hits"][1] <= found["hits"][0] <= found["hits"][2]
+    sequences = [pair["sequence"] for pair in found]
+    assert sequences == store.index["sequence"][templates].tolist() and set(sequences) == {1, 3}
+    assert [pair["loss"] for pair in found] == pytest.approx(losses, rel=1e-4) and [pair["hit"] for pair in found] == hits
 
 
 class Told(torch.nn.Module):
@@ -51,10 +51,17 @@ class Told(torch.nn.Module):
         return self.sign * self.batch.label
 
 
-@pytest.mark.parametrize("sign, share", [(1.0, 1.0), (-1.0, 0.0)])
+@pytest.mark.parametrize("sign, share", [(1.0, 1), (-1.0, 0)])
 def test_a_network_that_knows_always_hits(held, store, monkeypatch, sign, share):
     found = validate(Told(sign, monkeypatch), store, held, 8)
-    assert found["hits"] == (share, share, share) and found["loss"][0] == pytest.approx(np.log1p(np.exp(-sign)))
+    assert {pair["hit"] for pair in found} == {share} and [pair["loss"] for pair in found] == pytest.approx([np.log1p(np.exp(-sign))] * 8)
+
+
+def test_the_mean_counts_pairs_and_its_interval_sequences():
+    sequence, values = np.array([3, 3, 3, 7]), np.array([1, 1, 0, 0.0])
+    found, low, high = mean(sequence, values)
+    assert found == 0.5 and (low, high) == pytest.approx((0, 2 / 3))  # one sequence twice: 0 or 2/3
+    assert mean([1, 1, 1, 1], values) == (0.5, 0.5, 0.5)
 
 
 def test_what_cannot_be_validated(tiny, held, store, refused):
