@@ -126,7 +126,7 @@ def scoring_form(device):
 
 
 def evaluate_run(run, data, device="cpu", on_frame=None):
-    """Evaluate a trained run on its benchmarks and on what its training held out; write scores.csv and the like and, last, manifest.json."""
+    """Evaluate a trained run on its benchmarks and on what its training held out; write scores.csv and its like and manifest.json last."""
     source = run.trained_by.folder
     model, _ = load_weights(source / "weights.safetensors")
     tracker, key = Tracker(model, run.config.tracking, device, scoring_form(device)), run.evaluation_key()
