@@ -5,7 +5,6 @@ Heavy modules are imported where they are used, so that --help is quick.
 import itertools
 import json
 from contextlib import nullcontext
-from pathlib import Path
 
 from .config import Config
 from .files import BadInput, locked
@@ -44,55 +43,15 @@ def track(args):
         live.need_display("give the target with --box X,Y,W,H")
     if args.show:
         live.need_display("leave out --show; --output writes a clip")
-    for path in (args.output, args.boxes):
-        if path and path.exists() and Path(args.source).exists() and path.samefile(args.source):
-            raise BadInput(f"{path}: is the source itself; choose another name for what is written")
+    live.keep_apart(args.source, args.output, args.boxes)
     tracker, _ = _tracker(args)
     frames = Frames(args.source)
     coming = prefetch(frames, 1 if frames.live else 4)
     first = next(coming)
-    _follow(args, tracker, itertools.chain([first], coming), live.draw_first_box(first) if box is None else box, _length(frames))
-
-
-def _length(frames):
-    try:
-        return len(frames)
-    except TypeError:  # a live source, or a header that says nothing
-        return None
-
-
-def _follow(args, tracker, frames, box, length):
-    """Track, show and write; KeyboardInterrupt, once all is written, if Ctrl-C ended it."""
-    from contextlib import ExitStack
-
-    from . import live
-    from .benchmarks import write_track
-    from .clips import ClipWriter
-
-    boxes = []
-    with ExitStack() as stack:
-        clip = stack.enter_context(ClipWriter(args.output)) if args.output else None
-        if args.boxes:
-            stack.callback(lambda: boxes and write_track(args.boxes, boxes, args.format))
-        window = stack.enter_context(live.Window()) if args.show else None
-        progress = stack.enter_context(Progress(length, "frame"))
-        asked = stack.enter_context(live.interruptible())
-
-        def until_asked():
-            for frame in frames:
-                yield frame
-                if asked.is_set() or window and window.ended:
-                    return
-
-        def on_frame(frame, found):
-            boxes.append(found)
-            if clip:
-                clip.write(frame, found)
-            if window:
-                window.show(frame, found)
-            progress.show(len(boxes))
-        tracker.track(until_asked(), box, on_frame)
-    if asked.is_set():
+    box = live.draw_first_box(first) if box is None else box
+    with live.Window() if args.show else nullcontext() as window, Progress(live.length(frames), "frame") as progress:
+        boxes, stopped = live.follow(tracker, itertools.chain([first], coming), box, progress, args.output, args.boxes, args.format, window)
+    if stopped:
         raise KeyboardInterrupt(f"stopped after {len(boxes)} frames; clip and boxes hold them")
     print(f"{len(boxes)} frames; last box {','.join(f'{value:.1f}' for value in boxes[-1])}")
 

@@ -1,14 +1,15 @@
-"""Following a target while one watches: the first box by mouse, a window with the box, a Ctrl-C that ends between two frames."""
+"""Following a target while one watches: the first box by mouse, a window, files of clip and boxes, a Ctrl-C between two frames."""
 import contextlib
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import cv2
 
 from .boxes import check_box
-from .clips import draw_box
+from .clips import ClipWriter, draw_box
 from .files import BadInput
 
 TITLE = "scs-siam (q ends)"
@@ -85,3 +86,52 @@ def interruptible():
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def keep_apart(source, *written):
+    """BadInput if one of the files to be `written` (paths or None) is the source itself."""
+    for path in written:
+        if path and isinstance(source, (str, os.PathLike)) and path.exists() and Path(source).exists() and path.samefile(source):
+            raise BadInput(f"{path}: is the source itself; choose another name for what is written")
+
+
+def length(frames):
+    """How many frames a clip says that it has; None for a live source and for a video whose header says nothing."""
+    try:
+        return len(frames)
+    except TypeError:
+        return None
+
+
+def follow(tracker, frames, box, progress, clip=None, file=None, form="plain", window=None, on_frame=None):
+    """Track `frames` from the first `box` and write a `clip` and a `file` of boxes in `form` (benchmarks.FORMATS), where they are named.
+
+    Returns the boxes [(4,)] and whether Ctrl-C, or the interrupt of a notebook's kernel, ended it between two frames. Both files hold what
+    was done, also after an error. `progress.show(done)` and `on_frame(frame, box)` are called after each frame.
+    """
+    from .benchmarks import write_track
+
+    boxes = []
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(ClipWriter(clip)) if clip else None
+        if file:
+            stack.callback(lambda: boxes and write_track(file, boxes, form))
+        asked = stack.enter_context(interruptible())
+
+        def until_asked():
+            for frame in frames:
+                yield frame
+                if asked.is_set() or window and window.ended:
+                    return
+
+        def after(frame, found):
+            boxes.append(found)
+            if writer:
+                writer.write(frame, found)
+            if window:
+                window.show(frame, found)
+            if on_frame:
+                on_frame(frame, found)
+            progress.show(len(boxes))
+        tracker.track(until_asked(), box, after)
+    return boxes, asked.is_set()
