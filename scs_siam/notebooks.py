@@ -17,6 +17,7 @@ SIZE_LIMIT = 300_000  # bytes of a stored notebook
 METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},  # the own .venv's kernel
             "language_info": {"name": "python"}}
 ABSOLUTE = re.compile(r"""(?:^|[\s"'(=\[,])(/(?:[\w.@+-]+/)+[\w.@+-]+|[A-Za-z]:\\\w[^\s"']*)""", re.MULTILINE)
+WIDGET = "application/vnd.jupyter.widget-view+json"
 PARAMETER = re.compile(r"\w+: [\w\[\], |]+ = \S.*?\s+# \S.*")
 
 
@@ -169,6 +170,8 @@ def _check_cell(cell):
         return
     if any(output.output_type == "error" for output in cell.outputs):
         yield "ended with an error"
+    if any(WIDGET in output.get("data", {}) for output in cell.outputs):
+        yield "shows a widget, which is not stored; set interactive = False"
     if magic := re.search(r"^\s*[!%]\S+", cell.source, re.MULTILINE):
         yield f"uses {magic[0].strip()}; a stored notebook is plain Python"
     if cell.source.rstrip().endswith(";"):

@@ -3,6 +3,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 
 from .figures import OTHERS, ROLES, chart, styled
 from .model import STRIDE
@@ -15,6 +16,13 @@ MARK = {"marker": "+", "markersize": 7, "markeredgewidth": 1.2, "color": "white"
 def peak(values):
     """Row and column of the largest value of a map (h, w)."""
     return tuple(int(place) for place in np.unravel_index(np.argmax(values), values.shape))
+
+
+def second_peak(values):
+    """The largest value of a map (17, 17) farther than 3 cells from its peak, as a share of the way from the minimum to the peak."""
+    row, column = np.indices(values.shape)
+    far = np.hypot(row - peak(values)[0], column - peak(values)[1]) > 3
+    return (values[far].max() - values.min()) / (values.max() - values.min())
 
 
 @styled
@@ -33,13 +41,40 @@ def beside_search(searches, responses, titles):
     """Search regions (side, side, 3) above their response maps (h, w); the frame is what a map covers, the crosses its maximum."""
     figure, grid = sheet(titles, ("S", "g"), [1, 1], width=0.2 + len(searches))
     for pair, image, response in zip(grid.T, searches, responses):
-        draw_image(pair[0], image)
-        draw_image(pair[1], response)
-        middle, reach = (image.shape[0] - 1) / 2, STRIDE * response.shape[0]
-        pair[0].add_patch(Rectangle([middle - reach / 2] * 2, reach, reach, fill=False, edgecolor="white", linewidth=1, linestyle="--"))
-        cell = np.array(peak(response)[::-1])
-        pair[0].plot(*(middle + STRIDE * (cell - (response.shape[0] - 1) / 2)), **MARK)
-        pair[1].plot(*cell, **MARK)
+        _draw_pair(*pair, image, response)
+    return figure
+
+
+@styled
+def one_pair(search, response, title=""):
+    """What `beside_search` shows of one frame, larger and side by side."""
+    figure, grid = sheet((f"S, {title}" if title else "S", "g"), ("",), [1], width=4.4)
+    _draw_pair(*grid[0], search, response)
+    return figure
+
+
+def _draw_pair(left, right, image, response):
+    """A search region and its response map, each in its own axes."""
+    draw_image(left, image)
+    draw_image(right, response)
+    middle, reach = (image.shape[0] - 1) / 2, STRIDE * response.shape[0]
+    left.add_patch(Rectangle([middle - reach / 2] * 2, reach, reach, fill=False, edgecolor="white", linewidth=1, linestyle="--"))
+    cell = np.array(peak(response)[::-1])
+    left.plot(*(middle + STRIDE * (cell - (response.shape[0] - 1) / 2)), **MARK)
+    right.plot(*cell, **MARK)
+
+
+@styled
+def first_frame(frame, box=None):
+    """A frame (H, W, 3) with its pixels counted along the sides, to read a box off, and `box` (x, y, w, h) where there is one."""
+    figure = chart(3.6 * frame.shape[0] / frame.shape[1] + 0.3, 3.6, photographs=True)
+    axes = figure.subplots()
+    draw_image(axes, frame)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set(xlabel="x (pixels)", ylabel="y (pixels)")
+    if box is not None:
+        draw_box(axes, box, "ours")
     return figure
 
 

@@ -111,6 +111,7 @@ def test_clean_keeps_outputs_and_numbers_anew(tmp_path):
     (lambda nb: nb.cells[2].update(source="plot(1);"), "cell 3: ends with ';'"),
     (lambda nb: nb.cells[0].update(source="see (/home/me/a.png)"), "cell 1: holds the absolute path /home/me/a.png"),
     (lambda nb: nb.cells[2].outputs[0].data.update({"text/html": "at C:\\Users\\me"}), r"absolute path C:\\Users"),
+    (lambda nb: nb.cells[2].outputs[0].data.update({notebooks.WIDGET: {}}), "cell 3: shows a widget"),
     (lambda nb: nb.cells[0].update(source="x" * notebooks.SIZE_LIMIT), "bytes; at most 300000"),
     (lambda nb: nb.cells[2].metadata.update(papermill={}), "cell 3: is as papermill left it"),
 ])
