@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A profile's runs as a Slurm job array, one run a task. Not run on a cluster: only its syntax was checked.
+# A profile's runs as a Slurm job array, one run a task. Not run on a cluster; the command below was run by hand, without a card, for every
+# run of the profile smoke, two side by side, one of them killed and sent again.
 #
 #   scs-siam plan --profile paper $DATA            lists the runs by number, 0 to N-1
 #   sbatch --array=0-41%8 slurm/array.sh           for 42 runs, at most 8 at a time; from the project's root
@@ -9,6 +10,8 @@
 #
 #   scs-siam run --profile paper $DATA --index 0   once, alone: it builds data/stores/
 #
+# PROFILE=mini DATA= sbatch ... takes a profile that makes its own data.
+#
 #SBATCH --job-name=scs-siam
 #SBATCH --gres=gpu:1
 #SBATCH --cpus-per-task=8
@@ -16,6 +19,6 @@
 #SBATCH --requeue
 #SBATCH --output=slurm-%A_%a.log
 set -euo pipefail
-DATA=${DATA:---train GOT-10k/train --test OTB2015=OTB2015}
+DATA=${DATA---train GOT-10k/train --test OTB2015=OTB2015}
 # shellcheck disable=SC2086 -- DATA is several words
 .venv/bin/scs-siam run --profile "${PROFILE:-paper}" $DATA --index "$SLURM_ARRAY_TASK_ID" --device cuda

@@ -70,7 +70,7 @@ def test_the_slurm_template_is_a_script_whose_commands_parse():
     subprocess.run(["bash", "-n", path], check=True)
     lines = re.findall(r"scs-siam ((?:plan|run) [^\n]*?)(?:  |$)", text, re.MULTILINE)
     assert len(lines) == 3
-    data = re.search(r"DATA:-(.*?)}", text)[1]
+    data = re.search(r"DATA-(.*?)}", text)[1]
     for line in lines:
         line = line.replace("$DATA", data).replace('"${PROFILE:-paper}"', "paper").replace('"$SLURM_ARRAY_TASK_ID"', "3")
         parsed = cli.parser().parse_args(shlex.split(line))
