@@ -6,12 +6,14 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3.1
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 TORCH_INDEX ?=
 CONSTRAINTS ?= constraints.txt
-EXTRAS ?=
 PROFILE ?= mini
 NOTEBOOK ?= 06
 SIGMA ?= 0 0.3 0.5 0.7 0.9 1
 SEEDS ?= 0
 JOBS ?= 2
+ENGINE ?= local
+GPUS ?= 0
+EXTRAS ?= $(filter ray,$(ENGINE))
 MINUTES ?= 9
 TRAIN ?=
 TEST ?=
@@ -71,8 +73,9 @@ test: $(STAMP) ## ruff, the tests, the stored notebooks (strict nbval) and every
 notebooks: $(STAMP) ## run every notebook with its defaults and store the result of those that succeed
 	@OMP_NUM_THREADS=1 $(BIN)/python -m scs_siam.notebooks $(NOTEBOOKS)
 
-sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, JOBS at a time
-	@$(BIN)/scs-siam sweep $(NOTEBOOK) profile=$(PROFILE) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) --jobs $(JOBS)
+sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, JOBS at a time; ENGINE=ray GPUS=1: on a Ray cluster
+	@$(BIN)/scs-siam sweep $(NOTEBOOK) profile=$(PROFILE) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) \
+		$(if $(filter ray,$(ENGINE)),--engine ray --gpus $(GPUS),--engine $(ENGINE) --jobs $(JOBS))
 
 site: $(STAMP) ## render notebooks, API, claims and figures to build/site, to be read without a network
 	@$(BIN)/python -c 'import latex2mathml' 2>/dev/null || $(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) latex2mathml || \

@@ -150,7 +150,11 @@ def _sweep(made):
     made.add_argument("notebook", help="number or path, such as 04")
     made.add_argument("grid", nargs="*", metavar="NAME=V1,V2", help="values of each parameter")
     made.add_argument("--seeds", type=_seeds, default=(0,), metavar="0,1")
-    made.add_argument("--jobs", type=_whole(1), default=1)
+    made.add_argument("--jobs", type=_whole(1), default=None, help="points side by side (default: 1; Ray: one a core or as --gpus asks)")
+    made.add_argument("--engine", choices=["local", "ray"], default="local",
+                      help="ray (an extra): on all machines of the Ray cluster at RAY_ADDRESS; where that is not set, on this one")
+    made.add_argument("--gpus", type=_cards, default=None, metavar="N",
+                      help="cards that Ray gives to each point: 0 (default), 0.5 (two points share one), 1, ...")
     made.add_argument("--out", type=Path, default=Path("build/sweep"))
 
 
@@ -190,6 +194,12 @@ def _whole(least):
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least} up")
         return int(text)
     return whole
+
+
+def _cards(text):
+    if not re.fullmatch(r"\d+|0?\.\d+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a whole number of cards nor a part of one")
+    return float(text)
 
 
 def _seeds(text):

@@ -21,7 +21,7 @@ FLOORS = {
     "training and evaluation": "train validation benchmarks supervision vot bench throughput bench_data together",
     "runs": "runs evidence experiments confirm comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
-    "front doors": "notebooks sweeps pack live widgets pages site commands bench_commands run_commands cli",
+    "front doors": "notebooks sweeps ray_pool pack live widgets pages site commands bench_commands run_commands cli",
 }
 COMMITTED = ("reference", "quarter")  # profiles whose runs come with the project, from the one with few rows to the one with most
 BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"

@@ -132,10 +132,23 @@ def sweep(args):
         if not equals:
             raise BadInput(f"{text}: write NAME=V1,V2, such as sigma=0.5,0.9")
         grid[name] = [setting(f"x={value}")[1] for value in values.split(",")]
+    pool = _pool(args)
     total = math.prod(map(len, [*grid.values(), args.seeds]))
     with Progress(total, "point", args.out / "progress.log") as progress:
-        table = sweeps.sweep(args.notebook, grid, args.seeds, args.jobs, args.out, lambda done, total: progress.show(done))
+        table = sweeps.sweep(args.notebook, grid, args.seeds, args.jobs or 1, args.out, lambda done, total: progress.show(done), pool)
     print(table)
+
+
+def _pool(args):
+    """Where the points of a sweep run: Ray's pool, or None for processes here."""
+    if args.engine == "ray" and args.jobs:
+        raise BadInput("--jobs: on Ray the cores and cards of the cluster say how many points run at once; leave it out")
+    if args.engine == "local" and args.gpus is not None:
+        raise BadInput("--gpus: only --engine ray places points by cards; leave it out")
+    if args.engine == "local":
+        return None
+    from .ray_pool import RayPool
+    return RayPool(args.gpus or 0.0)
 
 
 def site(args):

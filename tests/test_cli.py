@@ -114,6 +114,9 @@ EVALUATE = "evaluate --weights tiny.safetensors --out out"
     ("sweep 77", "77: there is no such notebook"),
     ("sweep 77 sigma", "NAME=V1,V2"),
     ("sweep 77 --seeds one", "--seeds: 'one'"),
+    ("sweep 06 --gpus 1", "--gpus: only --engine ray"),
+    ("sweep 06 --engine ray --gpus 1.5", "--gpus: '1.5'"),
+    ("sweep 06 --engine ray --jobs 2", "--jobs: on Ray"),
 ])
 def test_bad_arguments(place, monkeypatch, capsys, line, words):
     before = sorted(place.rglob("*"))
