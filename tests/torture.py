@@ -1,7 +1,8 @@
 """Kill tests: work is killed at seeded random moments, started again until it is done, and compared with work that nobody disturbed.
 
 `python tests/torture.py KILLS [KIND ...]` (`make torture KILLS=50`); the last line is the summary. Killed is the process that was started,
-by SIGKILL or SIGTERM; what it started itself is left to find out.
+by SIGKILL or SIGTERM; what it started itself is left to find out. One chain is work that is killed up to CHAIN times, also while it goes on
+from an earlier kill, and then ends. Only a process that the signal ended counts as killed.
 """
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 import cv2
 import nbformat
 import torch
+import torch._dynamo  # else each training would import it anew
 
 from scs_siam import benchmarks, store, synthetic
 from scs_siam.config import Config
@@ -27,8 +29,10 @@ from scs_siam.track import Tracker
 from scs_siam.train import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = Config.preset(width=1 / 64).replace(**{"training.batch": 2, "training.epochs": 5, "training.pairs": 20})
+TINY = Config.preset(width=1 / 64).replace(**{"training.batch": 2, "training.epochs": 8, "training.pairs": 64})
 TIMES = ("seconds", "fps", "fps_with_decode", "decode_seconds", "finished", "evaluated", "machine")
+CHAIN = 5  # kills of one chain
+OURS = ("scs_siam", "a.ipynb", "sweep.py", "data/otb2015_attributes.csv")  # what is put there for commands
 SWEEP = """import sys
 from scs_siam import sweeps
 if __name__ == "__main__":
@@ -37,12 +41,12 @@ if __name__ == "__main__":
 
 
 def training(data, folder):
-    """A training of five epochs."""
+    """A training of eight epochs."""
     Trainer(TINY, store.CropStore.open(data / "store"), folder / "run", seed=3, precision="fp32").run()
 
 
 def evaluation(data, folder):
-    """One-pass evaluation on three sequences."""
+    """One-pass evaluation on six sequences."""
     torch.manual_seed(0)
     tracker = Tracker(SiameseNet(TINY.model), TINY.tracking, precision="exact")
     benchmarks.evaluate(tracker, read_otb(data / "otb"), folder / "boxes", "tiny")
@@ -63,13 +67,13 @@ def sweep(data, folder):
 
 
 def reproduce(data, folder):
-    """A row of the profile smoke, in a copy of the project."""
+    """Two rows of the profile smoke that share a training, in a copy of the project."""
     if not (folder / "scs_siam").is_dir():
         shutil.copytree(ROOT / "scs_siam", folder / "scs_siam", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
         (folder / "data").mkdir()
         shutil.copy(ROOT / "data" / "otb2015_attributes.csv", folder / "data")
-    return [sys.executable, "-m", "scs_siam", "reproduce", "--profile", "smoke", "--rows", "SCA-GMP", "--no-notebooks", "--jobs", "1",
-            "--device", "cpu"]
+    return [sys.executable, "-m", "scs_siam", "reproduce", "--profile", "smoke", "--rows", "SCS-Siam,SCS-Siam@0.9-test", "--no-notebooks",
+            "--jobs", "1", "--device", "cpu"]
 
 
 KINDS = {kind.__name__: kind for kind in (training, evaluation, crops, sweep, reproduce)}
@@ -97,14 +101,26 @@ def start(kind, data, folder):
     return number
 
 
-def end(number, seconds=None):
-    """The exit code of a process, or None if it still runs after so many seconds."""
-    limit = time.monotonic() + (600 if seconds is None else seconds)
-    while time.monotonic() < limit:
+def names(folder):
+    """The finished files of work so far, and those of its checkpoints."""
+    found = [os.path.relpath(os.path.join(place, name), folder) for place, _, files in os.walk(folder) for name in files]  # some vanish
+    return {name for name in found if ".part-" not in name and not name.startswith(OURS) and not name.endswith((".lock", ".pyc", ".log"))}
+
+
+def end(number, seconds=600, folder=None, seen=None, name=None):
+    """The exit code of a process, or None if it still runs after so many seconds or once the file `name` of its folder is there.
+
+    New names in the folder go to `seen`, {name: seconds after the start}.
+    """
+    began = time.monotonic()
+    while time.monotonic() < began + seconds and not (name and (folder / name).exists()):
         found, status = os.waitpid(number, os.WNOHANG)
+        if seen is not None:
+            for new in names(folder) - set(seen):
+                seen[new] = time.monotonic() - began
         if found:
             return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
+        time.sleep(0.002)
     return None
 
 
@@ -113,8 +129,7 @@ def outcome(folder):
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        ours = name.startswith(("scs_siam", "a.ipynb", "sweep.py"))
-        if not path.is_file() or path.suffix in (".lock", ".pyc", ".log") or ours:  # a log tells times
+        if not path.is_file() or path.suffix in (".lock", ".pyc", ".log") or name.startswith(OURS):  # a log tells times
             continue
         if path.suffix == ".json":
             found[name] = digest(timeless(json.loads(path.read_text())))
@@ -133,35 +148,80 @@ def timeless(value):
     return value
 
 
+def killed(number, folder, whole, rng):
+    """Wait for a moment of the work and send a signal: (exit code, whether the signal ended it).
+
+    Half of the moments are a time, half follow a file that is not there yet, so that writes are met from the first to the last.
+    """
+    seconds, seen = whole
+    done, first = reached(folder, seen), min(seen.values())
+    missing = sorted(name for name in seen if seen[name] > done and not (folder / name).exists())
+    if rng.random() < 0.5 or not missing:
+        code = end(number, rng.uniform(0, first + seconds - done))
+    else:
+        place = rng.choice(sorted({os.path.dirname(name) for name in missing}))  # each folder as often, though one has many files
+        code = end(number, 2 * seconds, folder, name=rng.choice([name for name in missing if os.path.dirname(name) == place]))
+        time.sleep(rng.uniform(0, 0.02))
+    if code is not None:
+        return code, False
+    sign = rng.choice([signal.SIGKILL, signal.SIGTERM])
+    os.kill(number, sign)
+    code = end(number)
+    return code, code == -sign
+
+
+def reached(folder, seen):
+    """When undisturbed work had come as far as this folder shows, in seconds after its start; 0 where it holds nothing."""
+    return max((seen[name] for name in names(folder) if name in seen), default=0)
+
+
+def chain(kind, most, data, folder, whole, rng):
+    """Kill work up to `most` times and let it end; how far it had come at each kill: 0 at the first file, 1 at the end."""
+    shares, hit = [], True
+    while hit:
+        number = start(kind, data, folder)
+        code, hit = killed(number, folder, whole, rng) if len(shares) < most else (end(number), False)
+        if hit:
+            seconds, first = whole[0], min(whole[1].values())
+            shares.append((reached(folder, whole[1]) - first) / (seconds - first))
+    assert code == 0, f"{kind.__name__}: went on with exit code {code}, see {folder}"
+    return shares
+
+
 def torment(kind, kills, data, place, rng):
-    """Kill work of a kind `kills` times; returns how many rounds of work that took. Each round must end as the undisturbed one did."""
-    began = time.monotonic()
-    assert end(start(kind, data, place / "whole")) == 0, f"{kind.__name__}: the undisturbed work failed, see {place / 'whole'}"
-    seconds, expected, rounds = time.monotonic() - began, outcome(place / "whole"), 0
-    while kills:
-        rounds += 1
-        folder = place / f"round-{rounds}"
-        while True:
-            number = start(kind, data, folder)
-            code = end(number, rng.uniform(0, seconds)) if kills else end(number)
-            if code is not None:
-                break
-            os.kill(number, rng.choice([signal.SIGKILL, signal.SIGTERM]))
-            end(number)
-            kills -= 1
-        assert code == 0, f"{kind.__name__}, round {rounds}: went on with exit code {code}, see {folder}"
+    """Kill work of a kind `kills` times in chains, each of which must end as undisturbed work does; returns a line about them."""
+    began, seen = time.monotonic(), {}
+    assert end(start(kind, data, place / "whole"), 600, place / "whole", seen) == 0, f"{kind.__name__}: failed undisturbed, see {place}"
+    whole, expected = (time.monotonic() - began, seen), outcome(place / "whole")
+    shares, number = [], 0
+    while len(shares) < kills:
+        number += 1
+        folder = place / f"chain-{number}"
+        shares += chain(kind, min(CHAIN, kills - len(shares)), data, folder, whole, rng)
         found = outcome(folder)
-        differ = sorted(name for name in {*found,
-                                          *expected} if found.get(name) != expected.get(name) and not Path(name).name.startswith(".part"))
-        assert not differ, f"{kind.__name__}, round {rounds}: {', '.join(differ)} differ from undisturbed work, see {folder}"
+        differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name) and ".part-" not in name)
+        assert not differ, f"{kind.__name__}, chain {number}: {', '.join(differ)} differ from undisturbed work, see {folder}"
+        assert not left_behind(folder), f"{kind.__name__}, chain {number}: left the processes {left_behind(folder)}"
         shutil.rmtree(folder)
-    return rounds, seconds
+    parts = [sum(low <= share < low + 0.25 for share in shares) for low in (0, 0.25, 0.5, 0.75)]
+    return (f"{kind.__name__}: {kills} kills in {number} chains of {whole[0]:.1f} s: {kills - sum(parts)} before the first file, "
+            f"{', '.join(map(str, parts))} in the quarters after it; each chain ended as undisturbed work")
+
+
+def left_behind(folder, seconds=60):
+    """Processes that work in the folder of a command that has ended, for more than so many seconds; none where the system does not tell."""
+    limit = time.monotonic() + seconds
+    while True:
+        there = [path.parent.name for path in Path("/proc").glob("[0-9]*/cwd") if os.path.realpath(path) == str(folder)]
+        if not there or time.monotonic() > limit:
+            return there
+        time.sleep(0.1)
 
 
 def prepare(data):
     """What the kinds work on."""
-    synthetic.write_train(data, 5, 3, seed=0, size=(128, 96))
-    synthetic.write_test(data / "otb", 3, 5, seed=0, size=(128, 96))
+    synthetic.write_train(data, 12, 3, seed=0, size=(128, 96))
+    synthetic.write_test(data / "otb", 6, 5, seed=0, size=(128, 96))
     store.CropStore.build(store.read_got10k(data / "train"), data / "store")
     code = "import pandas as pd\nfrom scs_siam.sweeps import record\nrecord(pd.DataFrame({'value': [sigma, seed]}))"
     cells = [nbformat.v4.new_code_cell("sigma: float = 0.5  # weight\nseed: int = 0  # seed", metadata={"tags": ["parameters"]}),
@@ -169,19 +229,18 @@ def prepare(data):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), data / "a.ipynb")
 
 
-def main(kills, *names):
+def main(kills, *kinds):
     """Torment the named kinds, or all."""
-    place, total = Path(tempfile.mkdtemp(prefix="torture-")), 0
+    place, total = Path(tempfile.mkdtemp(prefix="torture-")).resolve(), 0
     (place / "data").mkdir()
     if (number := os.fork()) == 0:
         prepare(place / "data")
         os._exit(0)
     assert end(number) == 0
-    for name in names or KINDS:
+    for name in kinds or KINDS:
         (place / name).mkdir()
-        rounds, seconds = torment(KINDS[name], int(kills), place / "data", place / name, random.Random(f"{name}-{kills}"))
+        print(torment(KINDS[name], int(kills), place / "data", place / name, random.Random(f"{name}-{kills}")), flush=True)
         total += int(kills)
-        print(f"{name}: {kills} kills in {rounds} rounds of {seconds:.1f} s, each as undisturbed work", flush=True)
     shutil.rmtree(place)
     print(f"torture: {total} kills, {total} survived")
 
