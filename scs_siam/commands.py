@@ -142,8 +142,9 @@ def evaluate(args):
     with Progress(sum(len(sequence.truth) for sequence in sequences), "frame", args.out / "progress.log") as progress:
         def on_frame(sequence, index, *_):
             progress.show(starts[sequence.name] + index if args.lockstep == 1 else next(done), sequence.name)
-        rows = benchmarks.evaluate(tracker, sequences, args.out, key, on_frame, args.lockstep)
-    write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.resolve().name, **row} for row in rows])
+        with locked(args.out / key):  # a second process with these weights waits, then finds all done
+            rows = benchmarks.evaluate(tracker, sequences, args.out, key, on_frame, args.lockstep)
+            write_scores(args.out / key / "scores.csv", [{"benchmark": args.root.resolve().name, **row} for row in rows])
     total = benchmarks.summarise(rows)
     print(f"{key}: {total['targets']} targets, AUC {total['auc']:.3f}, precision {total['precision']:.3f}, "
           f"{total['fps']:.1f} frames/s ({total['fps_with_decode']:.1f} with decoding)")

@@ -3,6 +3,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -45,13 +46,12 @@ def writing(path):
 
 @contextlib.contextmanager
 def atomic(path):
-    """Yield a temporary path beside `path` and rename it into place only if the block succeeds."""
+    """Yield a path of the same name in a temporary folder beside `path` and move it into place only if the block succeeds."""
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=path.suffix)
-        os.close(handle)
-        part = Path(name)
+        folder = tempfile.mkdtemp(dir=path.parent, prefix=".part-")  # a folder, since safetensors writes a file of its own beside it
+        part = Path(folder) / path.name
         try:
             yield part
             with open(part, "rb") as file:
@@ -59,7 +59,7 @@ def atomic(path):
             part.chmod(0o666 & ~_umask())
             os.replace(part, path)
         finally:
-            part.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -75,9 +75,8 @@ def locked(path):
     with file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)  # ends with the process, however that ends
-            for part in Path(path).rglob(".part-*"):
-                if part.is_file():
-                    part.unlink(missing_ok=True)
+            for part in list(Path(path).rglob(".part-*")):
+                shutil.rmtree(part, ignore_errors=True)
         yield
 
 

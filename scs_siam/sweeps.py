@@ -5,7 +5,7 @@ import re
 from concurrent.futures import as_completed
 from pathlib import Path
 
-from .files import BadInput, atomic, digest, sha256, writing
+from .files import BadInput, atomic, digest, locked, sha256, writing
 from .notebooks import check_parameters, find_notebook, read_notebook, run_notebook, workers
 
 RECORD = "SCS_SIAM_RECORD"  # environment variable: the CSV file that `record` writes during a sweep
@@ -27,9 +27,10 @@ def sweep(notebook, grid, seeds, jobs, out, on_point=None, pool=None):
 
     A notebook takes part by calling `record(frame)` once with what it measured: during a sweep that writes the frame as CSV beside the
     notebook's copy in `out`, otherwise it does nothing. Both files carry the point's parameters and a hash of them, of the notebook's
-    code and of this package's code in their name: a point whose two files are there is not run again. `out`/<notebook>.csv gathers
-    all points, with a column a parameter before those of the frames. Points go on when one fails; BadInput tells at the end.
-    `on_point(done, total)` is called after each point. A `pool`, such as ray_pool.RayPool, takes the place of `jobs` local processes.
+    code and of this package's code in their name: a point whose two files are there is not run again, nor by another process that sweeps
+    into `out` meanwhile. `out`/<notebook>.csv gathers all points, with a column a parameter before those of the frames. Points go on when
+    one fails; BadInput tells at the end. `on_point(done, total)` is called after each point. A `pool`, such as ray_pool.RayPool, takes the
+    place of `jobs` local processes.
     """
     notebook, out = find_notebook(notebook), Path(out)
     points = [dict(zip([*grid, "seed"], values)) for values in itertools.product(*grid.values(), seeds)]
@@ -37,11 +38,20 @@ def sweep(notebook, grid, seeds, jobs, out, on_point=None, pool=None):
         raise BadInput(f"{notebook}: a sweep needs at least one value of each parameter, one seed and one job")
     check_parameters(notebook, points[0])
     stems = [out / name for name in _names(notebook, points)]
+    with locked(out):
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)  # before Ray's workers look whether they see it
+        failures = _run_missing(notebook, points, stems, pool or workers(jobs), on_point)
+        if failures:
+            raise BadInput(f"{len(failures)} of {len(points)} points failed, the others are kept; {failures[0]}")
+        return _gather(points, stems, out / f"{notebook.stem}.csv")
+
+
+def _run_missing(notebook, points, stems, pool, on_point):
+    """Run the points that lack a file in a pool; a line for each that fails."""
     todo = [pair for pair in zip(points, stems) if not all(_part(pair[1], suffix).is_file() for suffix in (".ipynb", ".csv"))]
     failures = []
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)  # before Ray's workers look whether they see it
-    with pool or workers(jobs) as pool:
+    with pool:
         futures = [pool.submit(_run_point, notebook, point, stem) for point, stem in todo]
         for done, future in enumerate(as_completed(futures), len(points) - len(todo) + 1):
             if isinstance(future.exception(), BadInput):
@@ -50,9 +60,7 @@ def sweep(notebook, grid, seeds, jobs, out, on_point=None, pool=None):
                 future.result()
             if on_point:
                 on_point(done, len(points))
-    if failures:
-        raise BadInput(f"{len(failures)} of {len(points)} points failed, the others are kept; {failures[0]}")
-    return _gather(points, stems, out / f"{notebook.stem}.csv")
+    return failures
 
 
 def _names(notebook, points):

@@ -50,7 +50,7 @@ def test_folders_that_cannot_be_written(tmp_path, refused, monkeypatch):
 
     def readonly(**_):
         raise PermissionError(errno.EACCES, "Permission denied")
-    monkeypatch.setattr(files.tempfile, "mkstemp", readonly)
+    monkeypatch.setattr(files.tempfile, "mkdtemp", readonly)
     refused(lambda: write_text(tmp_path / "note.txt", ""), "note.txt", "Permission denied", "another folder")
 
 

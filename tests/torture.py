@@ -22,7 +22,7 @@ import torch._dynamo  # else each training would import it anew
 
 from scs_siam import benchmarks, store, synthetic
 from scs_siam.config import Config
-from scs_siam.files import digest, sha256
+from scs_siam.files import digest, locked, sha256
 from scs_siam.model import SiameseNet
 from scs_siam.sequences import read_otb
 from scs_siam.track import Tracker
@@ -42,20 +42,23 @@ if __name__ == "__main__":
 
 def training(data, folder):
     """A training of eight epochs."""
-    Trainer(TINY, store.CropStore.open(data / "store"), folder / "run", seed=3, precision="fp32").run()
+    with locked(folder / "run"):
+        Trainer(TINY, store.CropStore.open(data / "store"), folder / "run", seed=3, precision="fp32").run()
 
 
 def evaluation(data, folder):
     """One-pass evaluation on six sequences."""
     torch.manual_seed(0)
     tracker = Tracker(SiameseNet(TINY.model), TINY.tracking, precision="exact")
-    benchmarks.evaluate(tracker, read_otb(data / "otb"), folder / "boxes", "tiny")
+    with locked(folder / "boxes" / "tiny"):
+        benchmarks.evaluate(tracker, read_otb(data / "otb"), folder / "boxes", "tiny")
 
 
 def crops(data, folder):
     """A crop store in shards of one sequence."""
     store.SHARD = 2
-    store.CropStore.build(store.read_got10k(data / "train"), folder / "store")
+    with locked(folder / "store"):
+        store.CropStore.build(store.read_got10k(data / "train"), folder / "store")
 
 
 def sweep(data, folder):
@@ -149,10 +152,7 @@ def timeless(value):
 
 
 def killed(number, folder, whole, rng):
-    """Wait for a moment of the work and send a signal: (exit code, whether the signal ended it).
-
-    Half of the moments are a time, half follow a file that is not there yet, so that writes are met from the first to the last.
-    """
+    """Wait for a time or, as often, for a file not there yet, and send a signal: (exit code, whether the signal ended the work)."""
     seconds, seen = whole
     done, first = reached(folder, seen), min(seen.values())
     missing = sorted(name for name in seen if seen[name] > done and not (folder / name).exists())
@@ -171,7 +171,7 @@ def killed(number, folder, whole, rng):
 
 
 def reached(folder, seen):
-    """When undisturbed work had come as far as this folder shows, in seconds after its start; 0 where it holds nothing."""
+    """Seconds after which undisturbed work had come as far as this folder shows; 0 where it holds nothing."""
     return max((seen[name] for name in names(folder) if name in seen), default=0)
 
 
@@ -182,8 +182,8 @@ def chain(kind, most, data, folder, whole, rng):
         number = start(kind, data, folder)
         code, hit = killed(number, folder, whole, rng) if len(shares) < most else (end(number), False)
         if hit:
-            seconds, first = whole[0], min(whole[1].values())
-            shares.append((reached(folder, whole[1]) - first) / (seconds - first))
+            first = min(whole[1].values())
+            shares.append((reached(folder, whole[1]) - first) / (whole[0] - first))
     assert code == 0, f"{kind.__name__}: went on with exit code {code}, see {folder}"
     return shares
 
@@ -199,7 +199,7 @@ def torment(kind, kills, data, place, rng):
         folder = place / f"chain-{number}"
         shares += chain(kind, min(CHAIN, kills - len(shares)), data, folder, whole, rng)
         found = outcome(folder)
-        differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name) and ".part-" not in name)
+        differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         assert not differ, f"{kind.__name__}, chain {number}: {', '.join(differ)} differ from undisturbed work, see {folder}"
         assert not left_behind(folder), f"{kind.__name__}, chain {number}: left the processes {left_behind(folder)}"
         shutil.rmtree(folder)
