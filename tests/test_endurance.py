@@ -1,19 +1,22 @@
 """Long, large and at once: memory stays flat, a large store opens quickly, two processes on one folder leave what one would."""
 import os
 import resource
-import threading
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from scs_siam import benchmarks, workers
+from scs_siam import benchmarks, synthetic, workers
 from scs_siam.config import Config
 from scs_siam.files import locked, write_image, write_text
 from scs_siam.model import SiameseNet
 from scs_siam.sequences import Sequence
 from scs_siam.track import Tracker
+from scs_siam.weights import save_weights
 
 
 class Still:
@@ -62,26 +65,41 @@ def test_memory_is_flat_over_two_hundred_sequences(tmp_path, texture):
     assert max(marks) - marks[0] < 20, (marks[0], max(marks))
 
 
-def test_two_evaluations_at_once_leave_what_one_would(tmp_path, texture):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system copies no processes")
+def test_evaluations_at_once_leave_what_one_would(tmp_path, texture):
     one = sequence(tmp_path, 12, texture)
-    clips, failures = [Sequence(f"clip{number}", one.frames, one.truth) for number in range(25)], []
+    clips = [Sequence(f"clip{number}", one.frames, one.truth) for number in range(25)]
 
     def work():
+        code = 1
         try:
             benchmarks.evaluate(Still(), clips, tmp_path / "out", "still")
-        except BaseException as error:
-            failures.append(error)
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+            code = 0
+        finally:
+            os._exit(code)
+    numbers = [os.fork() or work() for _ in range(3)]
+    assert [os.waitpid(number, 0)[1] for number in numbers] == [0, 0, 0]
     names = {f"clip{number}.{suffix}" for number in range(25) for suffix in ("json", "txt")}
     assert {path.name for path in (tmp_path / "out" / "still").iterdir()} == names
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "still").iterdir()}
     assert {row["auc"] for row in benchmarks.evaluate(None, clips, tmp_path / "out", "still")} == {20 / 21}  # nothing is run again
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "still").iterdir()}
+
+
+def test_two_commands_at_once_track_once(tmp_path):
+    torch.manual_seed(0)
+    config = Config.preset(width=1 / 64)
+    save_weights(tmp_path / "w.safetensors", SiameseNet(config.model), config)
+    synthetic.write_test(tmp_path / "otb", 2, 5, seed=0, size=(128, 96))
+    line = "evaluate --layout otb --root otb --weights w.safetensors --out out --precision exact --device cpu"
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    both = [subprocess.Popen([sys.executable, "-m", "scs_siam", *line.split()], cwd=tmp_path, env=place, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)]
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0] and said[0].count("\n") == 1
+    assert said[0] == said[1]  # speeds too, so the second one scored what the first had tracked
+    folder, = (path for path in (tmp_path / "out").iterdir() if path.is_dir())
+    assert sorted(path.suffix for path in folder.iterdir()) == [".csv", ".json", ".json", ".txt", ".txt"]
 
 
 def test_tracking_twice_is_equal_to_the_bit(texture):

@@ -18,7 +18,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
             part.write_text("half")
             raise error
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"] and (tmp_path / "note.txt").read_text() == "old"
-    write_text(tmp_path / "deep" / "er" / "note.txt", "new")
+    with atomic(tmp_path / "deep" / "er" / "note.txt") as part:
+        part.write_text("new")
+        part.with_name(".tmp1").write_text("")  # safetensors writes a file of its own, which a kill leaves behind
     assert os.listdir(tmp_path / "deep" / "er") == ["note.txt"]
     umask = files._umask()
     assert (tmp_path / "note.txt").stat().st_mode & 0o777 == 0o666 & ~umask  # not the 0600 of a temporary file
