@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from damage import LISTS, ODD, ROW, TRUTHS
 
 from scs_siam.config import Config
-from scs_siam.files import BadInput, write_image
+from scs_siam.files import BadInput, write_image, write_text
 from scs_siam.metrics import precision_curve, success_curve
 from scs_siam.model import SiameseNet
 from scs_siam.store import CropStore, read_got10k
+from scs_siam.weights import save_weights
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,30 @@ def write_clips():
         (root / "train" / "list.txt").write_text("\n".join(clips) + "\n")
         return root / "train"
     return write
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory, texture):
+    """A folder with one sound thing of each kind, in a place with blanks and letters of other alphabets."""
+    place = tmp_path_factory.mktemp("good") / ODD
+    image = texture(24, 32)
+    for folder in ("otb/clip/img", "tc128/clip/img", "uav123/data_seq/UAV123/clip", "vot/clip/color", "got/train/clip"):
+        for number in (1, 2, 3):
+            write_image(place / folder / f"{number:04d}.jpg", image)
+    for number in range(3):
+        write_image(place / f"vid/Data/VID/val/ILSVRC2015_val_0/{number:06d}.jpg", image)
+        corners = "<xmax>20</xmax><xmin>5</xmin><ymax>20</ymax><ymin>5</ymin>"
+        write_text(place / f"vid/Annotations/VID/val/ILSVRC2015_val_0/{number:06d}.xml",
+                   f"<annotation><object><trackid>0</trackid><bndbox>{corners}</bndbox></object></annotation>")
+    for path in TRUTHS.values():
+        if not path.endswith("xml"):
+            write_text(place / path, ROW * 3)
+    for path in LISTS.values():
+        write_text(place / path, "clip\n")
+    torch.manual_seed(0)
+    config = Config.preset(width=1 / 64)
+    save_weights(place / "tiny.safetensors", SiameseNet(config.model), config)
+    return place
 
 
 @pytest.fixture(scope="session")
