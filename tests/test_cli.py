@@ -226,7 +226,7 @@ def test_evaluate_scores_and_resumes(place, monkeypatch, capsys, tmp_path):
     line = f"evaluate --layout otb --root otb --weights tiny.safetensors --out {tmp_path}"
     call(place, monkeypatch, line + " --sequences Syn02")
     assert "1 targets" in capsys.readouterr().out
-    folder, = tmp_path.iterdir()
+    folder, = (path for path in tmp_path.iterdir() if path.is_dir())
     made = (folder / "Syn02.txt").stat().st_mtime_ns
     call(place, monkeypatch, line)
     printed = capsys.readouterr().out
