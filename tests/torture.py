@@ -70,12 +70,12 @@ def sweep(data, folder):
 
 
 def reproduce(data, folder):
-    """Two rows of the profile smoke that share a training, in a copy of the project."""
+    """Two rows of the profile smoke, in a copy of the project."""
     if not (folder / "scs_siam").is_dir():
         shutil.copytree(ROOT / "scs_siam", folder / "scs_siam", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
         (folder / "data").mkdir()
         shutil.copy(ROOT / "data" / "otb2015_attributes.csv", folder / "data")
-    return [sys.executable, "-m", "scs_siam", "reproduce", "--profile", "smoke", "--rows", "SCS-Siam,SCS-Siam@0.9-test", "--no-notebooks",
+    return [sys.executable, "-m", "scs_siam", "reproduce", "--profile", "smoke", "--rows", "SCA-GMP,SCA-GAP", "--no-notebooks",
             "--jobs", "1", "--device", "cpu"]
 
 
