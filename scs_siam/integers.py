@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .machine import default_precision
+from .machine import default_precision, processor_has
 
 REACH = 10.0  # deviations above the mean that 255 steps span; fewer cut peaks off, more make the steps coarse
 TOLERANCE = 0.2  # of the features' own deviation: trained networks stay below 0.1, one whose batch norm was never trained is near 1
@@ -83,7 +83,7 @@ def fastest():
     forms = {"fp32": lambda: F.conv2d(images, weight)}
     if default_precision() == "bf16":
         forms["bf16"] = lambda: F.conv2d(*half)
-    if torch.cpu._is_vnni_supported():
+    if processor_has("vnni"):
         forms["int8"] = functools.partial(convolution(weight, torch.zeros(128), (1, 1), 1, True), images.to(torch.uint8))
     seconds = dict.fromkeys(forms, float("inf"))
     for _ in range(6):

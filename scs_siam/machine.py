@@ -10,7 +10,12 @@ def default_precision(device="cpu"):
     """"bf16" where the processor or the card multiplies bfloat16 faster than float32, otherwise "fp32"."""
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+    return "bf16" if processor_has("avx512_bf16") or processor_has("amx_tile") else "fp32"
+
+
+def processor_has(feature):
+    """Whether PyTorch says that the processor has "vnni", "avx512_bf16" or "amx_tile"; False where an older PyTorch does not tell."""
+    return getattr(torch.cpu, f"_is_{feature}_supported", bool)()
 
 
 def default_device():

@@ -8,11 +8,12 @@ import torch.nn.functional as F
 
 from scs_siam.config import Config
 from scs_siam.integers import IntegerSearch, convolution, fastest
+from scs_siam.machine import processor_has
 from scs_siam.model import SiameseNet
 from scs_siam.runs import TABLE9
 from scs_siam.track import Tracker
 
-pytestmark = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="needs a processor with AVX-512 VNNI")
+pytestmark = pytest.mark.skipif(not processor_has("vnni"), reason="needs a processor with AVX-512 VNNI")
 
 
 @pytest.mark.parametrize("groups", [1, 2])

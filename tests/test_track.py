@@ -12,6 +12,8 @@ from scs_siam.boxes import center
 from scs_siam.config import Config
 from scs_siam.crops import box_in_crop, crop, mean_colour
 from scs_siam.files import read_image
+from scs_siam.integers import fastest
+from scs_siam.machine import default_precision
 from scs_siam.metrics import overlap
 from scs_siam.model import SiameseNet, cross_correlation
 from scs_siam.sequences import read_otb
@@ -186,6 +188,12 @@ def test_below_sigma_1_the_masks_come_from_the_last_box(texture, box):
 def network(width=1 / 8):
     torch.manual_seed(0)
     return SiameseNet(Config.preset(width=width).model)
+
+
+def test_an_older_torch_that_knows_no_short_forms_is_used_without(monkeypatch):
+    for feature in ("vnni", "avx512_bf16", "amx_tile"):
+        monkeypatch.delattr(torch.cpu, f"_is_{feature}_supported", raising=False)
+    assert default_precision() == fastest.__wrapped__() == "fp32"
 
 
 def test_fast_and_exact_agree(texture):
