@@ -4,6 +4,7 @@ Heavy modules are imported where they are used, so that --help is quick.
 """
 import itertools
 import json
+import sys
 from contextlib import nullcontext
 
 from .config import Config
@@ -73,6 +74,9 @@ def train(args):
                 return CropStore.build(videos, args.store, config.training.min_area, args.workers,
                                        lambda done, total: progress.show(done / total), needed_size(config.training), args.every)
         store = ranks.first_then_others(build)
+    left_out = ", ".join(f"{count} {reason}" for reason, count in store.manifest["skipped"].items() if count)
+    if left_out and ranks.first():
+        print(f"{args.store}: {len(store)} crops; left out: {left_out}", file=sys.stderr)
     trainer = Trainer(config, store, args.out, args.seed, where, compiled=args.compile)
     with Progress(config.training.pairs, "pair", args.out / "progress.log") as progress:
         def on_step(record):

@@ -261,6 +261,15 @@ def test_one_run_by_its_number(place, monkeypatch, capsys, tmp_path):
     assert manifests == ["SCS-Siam-seed0", "SCS-Siam@0.9-test-seed0"]
 
 
+def test_training_tells_what_was_left_out(monkeypatch, capsys, texture, write_clips, tmp_path):
+    boxes = [(30, 30, 20, 20)] * 3 + [(1, 1, 2, 2), (np.nan,) * 4]
+    root = write_clips(tmp_path, {"clip": ([texture(90, 100, number) for number in (0, 1, 1, 2, 3)], boxes)})
+    settings = "--width 0.015625 --set training.batch=2 training.epochs=1 training.pairs=2"
+    call(tmp_path, monkeypatch, f"train --root {root} --store store --out out {settings}")
+    out, err = capsys.readouterr()
+    assert "store: 2 crops; left out: 1 invalid, 1 repeated, 1 small\n" in err and out.endswith("weights.safetensors\n")
+
+
 def test_training_curves_for_tensorboard(place, monkeypatch, videos, tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     root = Path(videos[0].frames[0]).parent.parent
