@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scs_siam.boxes import center, check_box, from_center, from_one_based, parse_box, read_boxes, to_one_based, write_boxes
+from scs_siam.boxes import (
+    LARGEST,
+    center,
+    check_box,
+    from_center,
+    from_one_based,
+    from_polygon,
+    parse_box,
+    read_boxes,
+    to_one_based,
+    to_polygon,
+    write_boxes,
+)
 from scs_siam.files import BadInput
 
 NUMBERS = st.floats(-1e4, 1e4)
@@ -42,6 +54,19 @@ def test_a_bad_box_is_named(refused, box, words):
     refused(lambda: check_box(box, "first box"), "first box", words)
 
 
+def test_the_last_boxes_that_are_taken(refused):
+    assert check_box((-LARGEST, 0, LARGEST, 1)).tolist() == [-LARGEST, 0, LARGEST, 1]
+    refused(lambda: check_box((0, 0, 1, np.nextafter(LARGEST, np.inf))), "beyond any frame", f"{LARGEST:.0f} pixels")
+    refused(lambda: check_box((30, 1, 2, 3.5), "first box", (16, 20)), "first box: the box (30, 1, 2, 3.5) lies outside the 20 x 16 frame")
+
+
+def test_many_polygons_are_each_by_itself():
+    many = np.random.default_rng(1).uniform(0, 50, (2, 3, 4)) + [0, 0, 5, 5]
+    polygons = to_polygon(many) @ np.kron(np.eye(4), [[0.8, 0.6], [-0.6, 0.8]])  # turned
+    np.testing.assert_allclose(from_polygon(polygons), [[from_polygon(one) for one in part] for part in polygons])
+    np.testing.assert_allclose((from_polygon(polygons)[..., 2:] - 1).prod(-1), (many[..., 2:] - 1).prod(-1))
+
+
 @pytest.mark.parametrize("text", ["3,4,10,20.5", "3\t4\t10\t20.5", "3 4 10 20.5", "  3, 4,\t10 ,20.5,", "3;4;10;20.5",
                                   "\ufeff3,4,10,20.5\r", "\n3,4,10,20.5\n\n"])
 def test_dialects(tmp_path, text):
@@ -71,5 +96,6 @@ def test_files_go_round_and_nothing_that_is_not_finite_is_written(tmp_path, refu
 
 def test_a_box_on_the_command_line(refused):
     assert parse_box("10, 20,30.5 ,40").tolist() == [10, 20, 30.5, 40]
-    for text in ("", "1,2,3", "a,b,c,d", "1,2,3,0", "1,2,nan,4"):
-        refused(lambda text=text: parse_box(text), "--box")
+    wrong = {"": "four numbers", "1,2,3": "four numbers", "a,b,c,d": "write four numbers", "1,2,3,0": "no area", "1,2,nan,4": "not finite"}
+    for text, words in wrong.items():
+        refused(lambda text=text: parse_box(text), f'--box "{text}"', words)

@@ -46,6 +46,16 @@ def test_curves_are_counts():
     np.testing.assert_allclose(stacked, [metrics.success_curve(part) for part in overlaps.reshape(4, 50)])
 
 
+@pytest.mark.parametrize("score_of", [metrics.success_rate, metrics.success_auc, metrics.precision_at, metrics.is_lost,
+                                      metrics.normalised_precision], ids=lambda function: function.__name__)
+def test_scores_of_many_are_each_by_itself(score_of):
+    values = np.random.default_rng(6).uniform(0, 0.9, (3, 2, 40))
+    values[:2, 0, 30:], values[2, :, :20] = 0, 30  # two that end lost, two far off
+    expected = [[score_of(one) for one in part] for part in values]
+    assert np.unique(expected).size > 1
+    np.testing.assert_allclose(score_of(values), expected)
+
+
 def test_closed_forms():
     truth = random_boxes(40, 5)
     perfect = score(truth, truth)
@@ -77,21 +87,32 @@ def test_bootstrap_is_the_distribution_of_all_resamples():
     assert (low, high) == pytest.approx(np.quantile(means, [0.1, 0.9]), abs=0.01)
 
 
+def test_a_weighted_bootstrap_is_the_distribution_of_all_resamples():
+    x, weights = np.random.default_rng(3).uniform(0, 1, (2, 4)), np.array([1.0, 2.0, 5.0, 0.5])
+    means = [np.average(x[np.ix_(rows, columns)].mean(0), weights=weights[list(columns)])
+             for rows in itertools.product(range(2), repeat=2) for columns in itertools.product(range(4), repeat=4)]
+    mean, low, high = metrics.bootstrap_interval(x, n_boot=40_000, seed=1, level=0.8, weights=weights)
+    assert mean == pytest.approx(sum(weights * (x[0] + x[1]) / 2) / 8.5)
+    assert (low, high) == pytest.approx(np.quantile(means, [0.1, 0.9]), abs=0.01)
+
+
 def test_bootstrap_of_many_sequences_is_normal():
     x = np.random.default_rng(2).normal(0.6, 0.1, (1, 400))
     mean, low, high = metrics.bootstrap_interval(x)
     assert (high - low) / 2 == pytest.approx(1.96 * x.std() / 20, rel=0.05)
-    assert metrics.bootstrap_interval(x[0]) == metrics.bootstrap_interval(x) == (mean, low, high)
+    assert metrics.bootstrap_interval(x[0]) == metrics.bootstrap_interval(x, 10_000, 0, 0.95) == (mean, low, high)
     assert metrics.bootstrap_interval(np.full((3, 5), 0.5)) == pytest.approx((0.5, 0.5, 0.5))
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: metrics.overlap([[1, 1, 2, 2], [1, np.nan, 2, 2]], np.ones((2, 4))), "boxes: number 2 of 2"),
+    (lambda: metrics.overlap([[1, 1, 2, 2], [1, np.nan, 2, 2], [1, 1, 2, 2]], np.ones((3, 4))), "boxes: number 2 of 3 is not finite"),
     (lambda: metrics.center_error(np.ones((1, 4)), [[1, 1, np.inf, 1]]), "true boxes: number 1 of 1"),
     (lambda: metrics.overlap(np.ones((2, 4)), np.ones((3, 4))), "(3, 4)"),
-    (lambda: metrics.success_curve([]), "nothing to average"),
-    (lambda: metrics.precision_at([1, np.nan]), "number 2 of 2"),
-    (lambda: metrics.bootstrap_interval([[0.5, np.nan]]), "number 2 of 2"),
+    (lambda: metrics.success_curve([]), "overlaps: there are none, so there is nothing to average"),
+    (lambda: metrics.success_rate([]), "overlaps: there are none"), (lambda: metrics.is_lost([]), "overlaps: there are none"),
+    (lambda: metrics.precision_curve([]), "errors: there are none"),
+    (lambda: metrics.precision_at([1, np.nan, 2]), "errors: number 2 of 3"),
+    (lambda: metrics.bootstrap_interval([[0.5, np.nan]]), "scores: number 2 of 2"),
     (lambda: metrics.bootstrap_interval(np.ones((2, 2, 2))), "(2, 2, 2)"),
     (lambda: score(np.ones((2, 4)), np.ones((3, 4))), "(3, 4)"),
     (lambda: score(np.ones((2, 4)), np.full((2, 4), np.nan)), "nothing to average"),

@@ -73,7 +73,7 @@ def test_layers_of_table_1(branch, pixels):
 def test_sides_of_the_response(variant, template, search, side):
     t, s = images(template, search, device="meta")
     assert on_paper(variant)(t, t, s, s).shape == (2, 1, side, side)
-    assert response_side(template, search) == side
+    assert response_side(template, search) == side and type(response_side(template, search)) is int
 
 
 # Parameters
@@ -131,9 +131,10 @@ def test_width_scales_every_layer():
         + conv(192, 128, 3, 2) + 2 * (48 + 128 + 192 + 192)
 
 
+@pytest.mark.parametrize("sizes", [(), (128, 301)], ids=["training", "another"])
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("variant", ["SiameseFC", "Extended-SiamFC", "SCS-Siam"])
-def test_multiplications_are_those_of_the_layers_that_run(variant, preset):
+def test_multiplications_are_those_of_the_layers_that_run(variant, preset, sizes):
     config, model, counted = Config.preset(preset, variant), on_paper(variant, preset), []
 
     def count(layer, inputs, output):
@@ -143,11 +144,11 @@ def test_multiplications_are_those_of_the_layers_that_run(variant, preset):
         for layer in module.modules() if module else ():
             if isinstance(layer, torch.nn.Conv2d):
                 layer.register_forward_hook(count)
-    t, s = images(config.training.template_size, config.training.search_size, device="meta")
+    t, s = images(*sizes or (config.training.template_size, config.training.search_size), device="meta")
     masked = config.training.sigma < 1
     response = model(t, t if masked else None, s, s if masked else None)
     layers = sum(counted)
-    assert multiplications(config) == layers + response[0].numel() * model.embed_template(t)[0].numel()
+    assert multiplications(config, *sizes) == layers + response[0].numel() * model.embed_template(t)[0].numel()
 
 
 # Equations
@@ -172,6 +173,23 @@ def test_channel_attention_is_eq_5(fusion, pools):
         logits.append(linear(second, np.maximum(linear(first, pooled), 0)))
     omega = sum(map(sigmoid, logits)) if fusion == "sigmoid_then_sum" else sigmoid(sum(logits))
     np.testing.assert_allclose(module(torch.tensor(p)).detach().numpy(), p * omega[:, :, None, None], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{}, {"bn_eps": 1e-3, "bn_momentum": 0.3, "context_product": "matrix", "channel_reduction": 4,
+                                          "channel_fusion": "sum_then_sigmoid"}], ids=["paper", "changed"])
+def test_settings_reach_the_layers(changes):
+    model = network("SCS-Siam", **changes)
+    config, norms = model.config, [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert len(norms) == 6 and {(layer.eps, layer.momentum) for layer in norms} == {(config.bn_eps, config.bn_momentum)}  # D4, D8
+    spatial, = (layer for layer in model.modules() if isinstance(layer, SpatialAttention))
+    channel, = (layer for layer in model.modules() if isinstance(layer, ChannelAttention))
+    assert (spatial.product, channel.fusion) == (config.context_product, config.channel_fusion)  # D5, D7
+    hidden = {layer.out_features for layer in channel.modules() if isinstance(layer, torch.nn.Linear)}
+    assert hidden == {48, 48 // config.channel_reduction}  # D6
+    if not changes:  # what the modules do by themselves is the paper's
+        alone = SpatialAttention(48), ChannelAttention(48)
+        assert str(alone[0]) == str(spatial) and str(alone[1]) == str(channel)
+        assert (alone[0].product, alone[1].fusion) == (spatial.product, channel.fusion)
 
 
 @pytest.mark.parametrize("product", ["elementwise", "matrix"])
