@@ -19,7 +19,8 @@ PROGRAMS = ("subprocess", "pty", "ctypes", "pickle", "marshal", "shelve", "dill"
             "urllib", "requests", "http", "ftplib", "pooch", "webbrowser")
 CALLS = ("eval", "exec", "compile", "__import__", "input", "breakpoint")
 METHODS = ("popen", "spawnl", "spawnv", "execv", "execvp", "extractall", "unpack_archive", "load_url")
-KNOWN = {"machine": {"ctypes"}, "pack": {"tarfile"}, "site": {"urllib"}}  # mallopt; archives are written only; parts of an address
+KNOWN = {"machine": {"ctypes"}, "pack": {"tarfile"}, "site": {"urllib"}, "ray_pool": {"socket"}}  # mallopt; archives are written
+# only; parts of an address; whether the cluster answers that the reader names
 
 
 
