@@ -20,16 +20,15 @@ import nbformat
 import torch
 import torch._dynamo  # else each training would import it anew
 
-from scs_siam import benchmarks, store, synthetic
+from scs_siam import benchmarks, store, synthetic, train
 from scs_siam.config import Config
 from scs_siam.files import digest, locked, sha256
 from scs_siam.model import SiameseNet
 from scs_siam.sequences import read_otb
 from scs_siam.track import Tracker
-from scs_siam.train import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = Config.preset(width=1 / 64).replace(**{"training.batch": 2, "training.epochs": 4, "training.pairs": 240})
+TINY = Config.preset(width=1 / 64).replace(**{"training.batch": 2, "training.epochs": 4, "training.pairs": 96})
 TIMES = ("seconds", "fps", "fps_with_decode", "decode_seconds", "finished", "evaluated", "machine")
 CHAIN = 5  # kills of one chain
 OURS = ("scs_siam", "a.ipynb", "sweep.py", "data/otb2015_attributes.csv")  # what is put there for commands
@@ -41,9 +40,10 @@ if __name__ == "__main__":
 
 
 def training(data, folder):
-    """A training of four epochs; each writes its log twice before its checkpoint."""
+    """A training of four epochs; each writes its log three times before its checkpoint."""
+    train.LOG_EVERY = 4
     with locked(folder / "run"):
-        Trainer(TINY, store.CropStore.open(data / "store"), folder / "run", seed=3, precision="fp32").run()
+        train.Trainer(TINY, store.CropStore.open(data / "store"), folder / "run", seed=3, precision="fp32").run()
 
 
 def evaluation(data, folder):
