@@ -60,14 +60,13 @@ def track(args):
 def train(args):
     """Build or open the crop store and train one variant, alone or with the other processes of torchrun."""
     from . import ranks
-    from .datasets import training_videos
-    from .store import CropStore, needed_size
+    from .store import CropStore, needed_size, read_videos
     from .train import Trainer
 
     config = Config.preset(args.preset, args.variant, args.width).replace(**dict(setting(text) for text in args.set))
     where = ranks.join(device(args.device))
     write = _scalars(args.tensorboard) if args.tensorboard and ranks.first() else None
-    videos = training_videos(args.root)
+    videos = read_videos(args.root)
     with Progress(1, "crop store") as progress:
         def build():
             with locked(args.store):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from . import layouts
-from .files import BadInput, read_entries, read_names
+from .files import BadInput
 from .paper import root as project
-from .store import read_got10k, read_videos
+from .store import read_got10k
 
 
 def describe(name):
@@ -22,16 +22,6 @@ def describe(name):
     if name not in known:
         raise BadInput(f"there is no data set '{name}'; choose one of {', '.join(known)}")
     return known[name]
-
-
-def training_videos(root):
-    """The videos of `store.read_videos`; BadInput also for a list.txt or a videos.json that leads out of the folder or is damaged."""
-    root = Path(root)
-    if (root / "videos.json").is_file():
-        read_entries(root / "videos.json")
-    elif (root / "list.txt").is_file():
-        read_names(root / "list.txt")
-    return read_videos(root)
 
 
 def check(name, root):

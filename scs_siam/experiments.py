@@ -10,14 +10,13 @@ import numpy as np
 import torch
 
 from . import benchmarks, layouts, machine, suites, synthetic, vot
-from .datasets import training_videos
 from .evidence import CURVES, SUPERVISED, VALIDATION, curves_of, write_rows, write_scores
 from .files import BadInput, locked, read_json, sha256, write_json
 from .imagenet_vid import read_imagenet_vid
 from .model import SiameseNet, multiplications
 from .paper import root
 from .runs import EVERYWHERE, runs
-from .store import SIZE, CropStore, needed_size
+from .store import SIZE, CropStore, needed_size, read_videos
 from .track import Tracker
 from .train import Trainer
 from .validation import validate
@@ -64,7 +63,7 @@ def open_store(run, data, workers=1, on_shard=None):
     """The crop store of what a run is trained on, built if it is not there; wider crops, for those that need them, have a store apart."""
     training, size = run.config.training, needed_size(run.config.training)
     name = run.profile.name + ("-vid" if run.row.data == "vid" else "") + (f"-{size}" if size != SIZE else "")
-    videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else training_videos(data.train)
+    videos = read_imagenet_vid(data.vid) if run.row.data == "vid" else read_videos(data.train)
     place = root() / "data" / "stores" / name
     with locked(place):
         return CropStore.build(videos, place, training.min_area, workers, on_shard, size, run.profile.every)

@@ -4,6 +4,7 @@ A worker holds the crops of one shard and no more, so memory does not grow with 
 """
 import json
 import shutil
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ SHARD = 512  # crops after which a shard is closed at the next sequence
 FORMAT = 1  # changes when the meaning of a store's files changes
 COLUMNS = {"sequence": np.int32, "frame": np.int32, "box": np.float32, "image": np.float32, "mean": np.float32,
            "centre": np.float32, "scale": np.float32}
+WIDTHS = {"box": 4, "image": 4, "mean": 3, "centre": 2}  # numbers a line of a column, of others one
+DAMAGE = (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile)  # what reading a damaged index raises
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,17 @@ def finish(root, shards, fingerprint, settings):
     """Merge the shards' indices; the manifest is written last and marks the store as finished."""
     parts, skipped, names = [], {}, []
     for number in range(shards):
-        with np.load(root / f"index-{number:05d}.npz") as file:
-            for reason, count in json.loads(str(file["skipped"])).items():
-                skipped[reason] = skipped.get(reason, 0) + count
-            if len(file["sequence"]):
-                names.append(f"crops-{number:05d}.npy")
-                parts.append({name: file[name] for name in COLUMNS})
+        path = root / f"index-{number:05d}.npz"
+        try:
+            with np.load(path) as file:
+                part = read_columns(file)
+                for reason, count in json.loads(str(file["skipped"])).items():
+                    skipped[reason] = skipped.get(reason, 0) + count
+        except DAMAGE as error:
+            raise BadInput(f"{path}: is damaged ({error}); delete it and run again") from None
+        if len(part["sequence"]):
+            names.append(f"crops-{number:05d}.npy")
+            parts.append(part)
     if not parts:
         raise BadInput(f"{root}: no box of the training set is usable ({skipped}); check its ground truth")
     with atomic(root / "index.npz") as part, open(part, "wb") as file:
@@ -146,3 +154,14 @@ def finish(root, shards, fingerprint, settings):
     crops = sum(len(part["frame"]) for part in parts)
     write_json(root / "manifest.json", {"fingerprint": fingerprint, "shards": names, "skipped": skipped, "crops": crops,
                                        **asdict(settings)})
+
+
+def read_columns(file):
+    """The columns of an open index, {name: array}; one of DAMAGE where one is missing, of another type or shape, or not finite."""
+    columns = {name: file[name] for name in COLUMNS}
+    count = columns["frame"].size
+    for name, values in columns.items():
+        shape = (count, WIDTHS[name]) if name in WIDTHS and count else (count,)  # of no line NumPy keeps no width
+        if values.dtype != COLUMNS[name] or values.shape != shape or not np.isfinite(values).all():
+            raise ValueError(f"its column {name} is not what a store's is")
+    return columns

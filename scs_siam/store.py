@@ -4,18 +4,17 @@ A crop shows the search region of a target (Sec. 3.5) and a margin for augmentat
 shards of a few hundred, each written whole and renamed, so a build that was stopped goes on where it was.
 """
 import glob
-import zipfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from . import shards
 from .boxes import from_one_based
-from .files import BadInput, read_json, write_json
+from .files import BadInput, is_inside, read_entries, read_json, read_names, write_json
 from .shards import SIZE
+from .workers import Pool
 
 WIDE = 447  # pixels of a crop that also shows what is around the box of another frame (D15)
 HEADER = 128  # bytes before the pixels of a shard: what numpy.save writes for crops
@@ -36,7 +35,7 @@ class Video:
 
 
 def read_got10k(root):
-    """Videos of a GOT-10k-layout folder (the one that holds list.txt), read by got10k's own reader."""
+    """Videos of a GOT-10k-layout folder (the one that holds list.txt), read by got10k's own reader; BadInput if a name leads out of it."""
     from got10k.datasets import GOT10k
 
     root = Path(root)
@@ -44,6 +43,7 @@ def read_got10k(root):
         raise BadInput(f"{root}: has no list.txt; give the folder of a GOT-10k-layout subset, such as .../GOT-10k/train")
     if root.name not in ("train", "val"):
         raise BadInput(f"{root}: the folder of a GOT-10k-layout subset must be called train or val")
+    read_names(root / "list.txt")
     reader = GOT10k(str(root.parent), subset=root.name)
     reader.seq_dirs = [glob.escape(folder) for folder in reader.seq_dirs]  # the reader takes them for patterns
     return [_read_video(reader, index) for index in range(len(reader))]
@@ -55,7 +55,7 @@ def read_videos(root):
     if not (root / "videos.json").is_file():
         return read_got10k(root)
     return [Video(line["name"], tuple(str(root / frame) for frame in line["frames"]), np.array(line["boxes"], np.float64).reshape(-1, 4))
-            for line in read_json(root / "videos.json")]
+            for line in read_entries(root / "videos.json")]
 
 
 def _read_video(reader, index):
@@ -115,11 +115,14 @@ class CropStore:
         if not (root / "manifest.json").is_file():
             raise BadInput(f"{root}: holds no finished crop store; build it first")
         manifest = read_json(root / "manifest.json")
+        names, size = manifest.get("shards"), manifest.get("size", SIZE)
         try:
+            if not isinstance(names, list) or not all(map(is_inside, names)) or type(size) is not int or size < 1:
+                raise ValueError("manifest.json names no shards or no size")
             with np.load(root / "index.npz") as file:
-                index = {name: file[name] for name in shards.COLUMNS}
-            lengths = [_length(root / name, manifest.get("size", SIZE)) for name in manifest["shards"]]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                index = shards.read_columns(file)
+            lengths = [_length(root / name, size) for name in names]
+        except shards.DAMAGE as error:
             raise BadInput(f"{root}: the crop store is damaged ({error}); delete the folder and build it again") from None
         if sum(lengths) != len(index["sequence"]):
             raise BadInput(f"{root}: the crop store's index does not fit its crops; delete the folder and build it again")
@@ -151,7 +154,7 @@ class CropStore:
 
 def _build(jobs, workers, on_shard):
     if workers > 1 and jobs:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        with Pool(workers, cv2.setNumThreads, 1) as pool:
             for done, _ in enumerate(pool.map(shards.build_shard, jobs), 1):
                 on_shard(done, len(jobs))
     else:

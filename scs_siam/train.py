@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from . import ranks
 from .config import Config
-from .files import BadInput, atomic, read_json, write_json, writing
+from .files import BadInput, atomic, read_json, read_text, reading, write_json, writing
 from .frames import prefetch
 from .machine import default_precision, keep_freed_memory
 from .model import SiameseNet
@@ -215,9 +215,13 @@ def _truncate(path, steps):
 
 
 def read_metrics(folder):
-    """metrics.csv of a run as a dict of arrays."""
+    """metrics.csv of a run, {column: (steps,)}; BadInput for one that is missing, empty or no such table."""
     path = Path(folder) / "metrics.csv"
     if not path.is_file():
         raise BadInput(f"{path}: there is no such training log")
-    data = np.genfromtxt(path, delimiter=",", names=True)
-    return {name: np.atleast_1d(data[name]) for name in data.dtype.names}
+    lines = [line.split(",") for line in read_text(path).splitlines()]
+    with reading(path):
+        table = np.array(lines[1:], np.float64)
+        if lines[:1] != [list(COLUMNS)] or table.shape[1:] != (len(COLUMNS),) or not np.isfinite(table).all():
+            raise ValueError(f"no table of {', '.join(COLUMNS)}")
+        return dict(zip(COLUMNS, table.T))

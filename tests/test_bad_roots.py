@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from damage import LISTS, LONG, ODD, ROW, TRUTHS, loop, put
 
-from scs_siam import datasets, imagenet_vid, layouts
+from scs_siam import imagenet_vid, layouts, store
 from scs_siam.files import write_text
 
 
 def read(place, layout):
     """What is read from a root of `layout` below `place`."""
     if layout == "got":
-        return datasets.training_videos(place / "got" / "train")
+        return store.read_got10k(place / "got" / "train")
     return imagenet_vid.read_imagenet_vid(place / "vid") if layout == "vid" else layouts.READERS[layout](place / layout)
 
 
@@ -127,7 +127,7 @@ ENTRIES = {"empty": b"", "a number": "5", "no entry": "[]", "numbers": "[1]", "a
 
 
 @pytest.mark.parametrize("content", ENTRIES.values(), ids=ENTRIES)
-@pytest.mark.parametrize("name, read", [("videos.json", datasets.training_videos), ("sequences.json", layouts.READERS["listed"])],
+@pytest.mark.parametrize("name, read", [("videos.json", store.read_videos), ("sequences.json", layouts.READERS["listed"])],
                          ids=["videos", "sequences"])
 def test_a_list_of_clips(tmp_path, refused, name, read, content):
     write_text(tmp_path / name, json.dumps([ENTRY]))
