@@ -207,7 +207,7 @@ def test_a_run_that_holds_out_is_validated_there_and_needs_no_benchmark(tmp_path
     data = experiments.write_data(held)
     for run in runs.runs(held):
         experiments.bring_up_to_date(run, data)
-        assert run.state() == "current"
+        assert run.state() == "current" and confirm_boxes(run, data)
     base, other = (np.loadtxt(run.folder / "validation.csv", delimiter=",", skiprows=1) for run in runs.runs(held))
     assert (base[:, 0] == other[:, 0]).all() and set(base[:, 0]) == {1, 3}, "the same pairs, of the second and the fourth video"
     found = evidence.validations(held, "SCS-Siam").set_index("row")

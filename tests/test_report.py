@@ -108,7 +108,7 @@ def lines(frame, columns):
 
 
 def figures_of_the_grid(found):
-    """What the figures of notebooks 06 to 09 are drawn from, computed anew from the committed runs."""
+    """What the figures of notebooks 04 and 06 to 09 are drawn from, computed anew from the committed runs."""
     place, curves = runs.stand_ins(found["benchmark"].unique())["OTB2015"], evidence.curves(runs.profile("quarter"))
 
     def apart(rows):
@@ -123,7 +123,8 @@ def figures_of_the_grid(found):
             "table9_differences": apart(runs.TABLE9), "ledger": scores[scores["benchmark"] == place],
             "figure7": plots.spread(curves, place, main),
             "figure8": plots.spread(curves, place, [row for row in main if row in runs.ROWS and row != "untrained"]),
-            "figure10": plots.spread(curves, "SynUAV123", main)}
+            "figure10": plots.spread(curves, "SynUAV123", main),
+            "schedules": evidence.validations(runs.profile("schedule"), "SCS-Siam")}
 
 
 def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
