@@ -2,7 +2,7 @@
 
 An order is settled by intervals of paired differences over seeds and sequences, a number by an interval wholly inside or wholly outside the
 tolerance. A wide interval settles nothing, nor does a single training of each row, whose luck no interval holds. Numbers of data that stand
-in for the paper's are not held against printed ones.
+in for the paper's are not held against printed ones, nor is a narrow network that loses against a published tracker.
 """
 from html import escape
 from pathlib import Path
@@ -114,8 +114,8 @@ def _speed_order(claim, speeds):
 
 def _weigh(claim, found, place, real):
     """One clear reversal refutes an order; it takes all of its comparisons to bear it out."""
-    outcomes = ("holds", "fails", "open", "missing")
-    holds, fails, undecided, missing = ([one for one in found if one.outcome == outcome] for outcome in outcomes)
+    outcomes = ("holds", "fails", "open", "unequal", "missing")
+    holds, fails, undecided, unequal, missing = ([one for one in found if one.outcome == outcome] for outcome in outcomes)
     total, names = count(len(found), "comparison"), [name for one in missing for name in one.lacks]
     if len(missing) == len(found):
         return "", "not attempted", f"None of {total} has data of both rows.", needs(claim, names, claim.dataset)
@@ -124,6 +124,10 @@ def _weigh(claim, found, place, real):
         clearest = min(fails, key=lambda one: one.gain[2])
         change = "; ".join(filter(None, (real, lacking))) or STAYS
         return place, "not reproduced", f"{at_hand}, {len(fails)} clearly reversed: {clearest}.", change
+    if unequal:
+        clearest, change = min(unequal, key=lambda one: one.gain[2]), "; ".join(filter(None, ("runs at the paper's width", lacking, real)))
+        return place, "not comparable", (f"{at_hand}; in {len(unequal)} a network narrower than the paper's loses against a published "
+                                         f"tracker, which says nothing of the paper's: {clearest}."), change
     if len(holds) == len(found):
         return place, "reproduced", f"{at_hand}, all hold; the closest is {min(holds, key=lambda one: one.gain[1])}.", real or STAYS
     widest = f"; open is {min(undecided, key=lambda one: np.nan_to_num(one.gain[1], nan=-np.inf))}" if undecided else ""

@@ -163,7 +163,7 @@ def _site(made):
 
 
 def _add_profile(made):
-    made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter or paper")
+    made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter, schedule, full or paper")
     made.add_argument("--train", default="", metavar="ROOT", help="training set in GOT-10k layout, instead of the profile's")
     made.add_argument("--vid", default="", metavar="ROOT", help="ImageNet VID, for the row SiameseFC of Table 9")
     made.add_argument("--test", nargs="*", default=[], metavar="NAME=ROOT",

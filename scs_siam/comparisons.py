@@ -28,15 +28,20 @@ class Comparison:
     basis: str = ""  # "12 sequences, 1 seed"
     lacks: tuple = ()  # which of the two has no data
     lone: bool = False  # a single training of ours decides: what another seed would change is not known
+    narrow: bool = False  # a network of ours narrower than the paper's stands against a published tracker
 
     @property
     def outcome(self):
-        """One of "holds", "fails", "open" (the interval has 0 in it, there is none, or a single seed decides) and "missing"."""
+        """One of "holds", "fails", "open" (the interval has 0 in it, there is none, or a single seed decides), "unequal" and "missing".
+
+        Unequal: a narrow network that loses against a published tracker. That says nothing of the paper's network.
+        """
         if self.lacks:
             return "missing"
         if self.lone:
             return "open"
-        return "holds" if self.gain[1] > 0 else "fails" if self.gain[2] < 0 else "open"
+        fails = "unequal" if self.narrow else "fails"
+        return "holds" if self.gain[1] > 0 else fails if self.gain[2] < 0 else "open"
 
     def __str__(self):
         name = f"{self.better} over {self.worse}{f' in {self.attribute}' if self.attribute else ''}"
@@ -68,7 +73,8 @@ def compare(claim, parts, place, pair, attribute=""):
     weights = frames if claim.metric in SUPERVISED else None  # VOT's means are over frames, the others' over targets
     gain = metrics.bootstrap_interval(sign * factor * gains, weights=weights)
     lone = len(gains) == 1 and not (one[2] and other[2]) and not _one_training(pair)
-    return Comparison(*pair, attribute, gain, unit, basis(gains), lone=lone)
+    narrow = one[2] != other[2] and min(one[3], other[3]) < 1
+    return Comparison(*pair, attribute, gain, unit, basis(gains), lone=lone, narrow=narrow)
 
 
 def _one_training(pair):
@@ -89,7 +95,7 @@ def compare_speeds(pair, speeds):
 
 
 def scores(claim, parts, name, place, metric=None, attribute=""):
-    """A row's scores on a benchmark: (DataFrame (seed, sequence), frames of each sequence, whether they are published); None without any.
+    """A row's scores on a benchmark: (DataFrame (seed, sequence), frames a sequence, whether published, width); None if absent.
 
     In a claim on benchmarks (notebook 08) a tracker's published boxes go before a run of ours; an ablation compares runs of ours only.
     """
@@ -104,7 +110,8 @@ def scores(claim, parts, name, place, metric=None, attribute=""):
         part = part[[attribute in codes.split() for codes in part["attributes"]]]
     part = part.dropna(subset="value")
     frames = part.drop_duplicates("sequence").set_index("sequence")["frames"]
-    return part.pivot(index="seed", columns="sequence", values="value"), frames, published != own and (published, place) in parts
+    width = part["width"].fillna(1).min() if "width" in part else 1.0  # a published tracker has none
+    return part.pivot(index="seed", columns="sequence", values="value"), frames, published != own and (published, place) in parts, width
 
 
 def paired(first, second):
@@ -112,7 +119,7 @@ def paired(first, second):
 
     A published tracker has no seed and stands against every seed of the other.
     """
-    (one, frames, one_published), (other, _, other_published) = first, second
+    (one, frames, one_published, _), (other, _, other_published, _) = first, second
     if one_published and not other_published:
         one = one.reindex(other.index, method="nearest")
     if other_published and not one_published:

@@ -78,7 +78,7 @@ def finished(of):
 
 
 def results(of):
-    """One-pass scores of all finished runs of a profile: row, variant, seed, sigma, benchmark, sequence, scores (0..1), fps, attributes."""
+    """One-pass scores of all finished runs of a profile: row, variant, seed, sigma, width, benchmark, sequence, scores (0..1) and so on."""
     parts = [_read(run.folder / "scores.csv", row=run.name, seed=run.seed, **_facts(run)) for run in finished(of)]
     if not parts:
         raise BadInput(f"{of.folder}: holds no finished run; start with: scs-siam reproduce --profile {of.name}")
@@ -139,7 +139,7 @@ def _published(of):
 
 def _facts(run):
     config = read_json(run.folder / "manifest.json", "config")["config"]
-    return {"variant": config["variant"], "sigma": config["training"]["sigma"]}
+    return {"variant": config["variant"], "sigma": config["training"]["sigma"], "width": config["model"]["width"]}
 
 
 def _read(path, **columns):

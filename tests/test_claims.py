@@ -95,7 +95,12 @@ def test_missing_peers_leave_an_order_open_or_not_attempted():
     found = judged(claim, *ours[:2], published)
     assert found["verdict"] == "inconclusive" and "2 of 3 comparisons at hand, 2 hold" in found["reason"]
     assert found["what_would_change"] == "runs of SCS-Siam on SynTC128; the real TC128"
-    assert judged(claim, *ours[:2], lines("KCF (published)", BASE + 0.3, "SynTC128"))["verdict"] == "not reproduced"
+    better = lines("KCF (published)", BASE + 0.3, "SynTC128")
+    assert judged(claim, *ours[:2], better)["verdict"] == "not reproduced"
+    narrow = [part.assign(width=0.25) for part in ours[:2]]  # says nothing of the paper's network when it loses, all the more when it wins
+    found = judged(claim, *narrow, better)
+    assert found["verdict"] == "not comparable" and "narrower" in found["reason"] and "the paper's width" in found["what_would_change"]
+    assert judged(claim, *[part.assign(width=0.25) for part in ours], published)["verdict"] == "reproduced"
 
 
 def test_a_published_tracker_stands_against_every_seed_but_not_in_an_ablation():
