@@ -126,8 +126,8 @@ def _weigh(claim, found, place, real):
         return place, "not reproduced", f"{at_hand}, {len(fails)} clearly reversed: {clearest}.", change
     if unequal:
         clearest, change = min(unequal, key=lambda one: one.gain[2]), "; ".join(filter(None, ("runs at the paper's width", lacking, real)))
-        return place, "not comparable", (f"{at_hand}; in {len(unequal)} a network narrower than the paper's loses against a published "
-                                         f"tracker, which says nothing of the paper's: {clearest}."), change
+        return place, "not comparable", (f"{at_hand}; in {len(unequal)} a network narrower than the paper's loses to "
+                                         f"published boxes: {clearest}."), change
     if len(holds) == len(found):
         return place, "reproduced", f"{at_hand}, all hold; the closest is {min(holds, key=lambda one: one.gain[1])}.", real or STAYS
     widest = f"; open is {min(undecided, key=lambda one: np.nan_to_num(one.gain[1], nan=-np.inf))}" if undecided else ""
