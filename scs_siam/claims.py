@@ -101,8 +101,8 @@ def judge(claim, results, supervised, speeds, stands_for):
 
 def _order(claim, parts, places):
     """Every pair, for every attribute, on the first benchmark that has data of any."""
-    found = {place: [compare(claim, parts, place, pair, attribute) for pair in claim.pairs for attribute in claim.attributes or ("",)]
-             for place in places}
+    asked = [(pair, attribute) for pair in claim.pairs for attribute in claim.attributes or ("",)]
+    found = {place: [compare(claim, parts, place, *one, among=len(asked)) for one in asked] for place in places}
     place = min(places, key=lambda place: sum(len(one.lacks) for one in found[place]) if all(one.lacks for one in found[place]) else -1)
     return _weigh(claim, found[place], place, "" if place == claim.dataset else f"the real {claim.dataset}")
 
@@ -113,7 +113,7 @@ def _speed_order(claim, speeds):
 
 
 def _weigh(claim, found, place, real):
-    """One clear reversal refutes an order; it takes all of its comparisons to bear it out."""
+    """One clear reversal, clear also among as many comparisons, refutes an order; it takes all of its comparisons to bear it out."""
     outcomes = ("holds", "fails", "open", "unequal", "missing")
     holds, fails, undecided, unequal, missing = ([one for one in found if one.outcome == outcome] for outcome in outcomes)
     total, names = count(len(found), "comparison"), [name for one in missing for name in one.lacks]

@@ -28,6 +28,7 @@ class Comparison:
     basis: str = ""  # "12 sequences, 1 seed"
     lacks: tuple = ()  # which of the two has no data
     lone: bool = False  # a single training of ours decides: what another seed would change is not known
+    reversed: bool = False  # below 0 also by the wider interval that a claim of many comparisons asks for
     narrow: bool = False  # a network of ours narrower than the paper's stands against a published tracker
 
     @property
@@ -41,7 +42,7 @@ class Comparison:
         if self.lone:
             return "open"
         fails = "unequal" if self.narrow else "fails"
-        return "holds" if self.gain[1] > 0 else fails if self.gain[2] < 0 else "open"
+        return "holds" if self.gain[1] > 0 else fails if self.reversed else "open"
 
     def __str__(self):
         name = f"{self.better} over {self.worse}{f' in {self.attribute}' if self.attribute else ''}"
@@ -55,10 +56,11 @@ def split(frame):
     return dict(list(frame.groupby(["row", "benchmark"]))) if len(frame) else {}
 
 
-def compare(claim, parts, place, pair, attribute=""):
+def compare(claim, parts, place, pair, attribute="", among=1):
     """The Comparison of a pair (better, worse) by the claim's metric on the benchmark `place`, on the sequences with an attribute.
 
-    `parts` as `split` returns them.
+    `parts` as `split` returns them. One of `among` comparisons is reversed only if its interval at 1 - 0.05 / `among` is below 0
+    (Bonferroni), since a single reversal refutes a claim.
     """
     one, other = (scores(claim, parts, name, place, attribute=attribute) for name in pair)
     if lacks := tuple(name for name, found in zip(pair, (one, other)) if found is None):
@@ -71,10 +73,10 @@ def compare(claim, parts, place, pair, attribute=""):
     factor, unit = UNITS[claim.metric]
     sign = -1 if claim.metric in paper.LOWER_IS_BETTER else 1
     weights = frames if claim.metric in SUPERVISED else None  # VOT's means are over frames, the others' over targets
-    gain = metrics.bootstrap_interval(sign * factor * gains, weights=weights)
+    gain, wide = (metrics.bootstrap_interval(sign * factor * gains, weights=weights, level=level) for level in (0.95, 1 - 0.05 / among))
     lone = len(gains) == 1 and not (one[2] and other[2]) and not _one_training(pair)
     narrow = one[2] != other[2] and min(one[3], other[3]) < 1
-    return Comparison(*pair, attribute, gain, unit, basis(gains), lone=lone, narrow=narrow)
+    return Comparison(*pair, attribute, gain, unit, basis(gains), lone=lone, reversed=wide[2] < 0, narrow=narrow)
 
 
 def _one_training(pair):
@@ -91,7 +93,7 @@ def compare_speeds(pair, speeds):
         return Comparison(*pair, lacks=tuple(name for name in pair if _timed(name) not in timed) or pair)
     rounds = f"{count(len(found), 'round')} on {device}"
     gain = metrics.bootstrap_interval(100 * (found - 1)) if len(found) > 1 else (np.nan,) * 3
-    return Comparison(*pair, "", gain, UNITS["fps"][1], rounds)
+    return Comparison(*pair, "", gain, UNITS["fps"][1], rounds, reversed=gain[2] < 0)
 
 
 def scores(claim, parts, name, place, metric=None, attribute=""):

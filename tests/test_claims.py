@@ -53,6 +53,15 @@ def test_one_clear_reversal_refutes_an_order():
     assert found["verdict"] == "not reproduced" and "1 clearly reversed: SCA-Siam over SCS-Siam by -" in found["reason"]
 
 
+def test_among_many_comparisons_a_reversal_must_be_clearer():
+    gains = np.where(np.arange(12) % 2, 0.03, -0.07) - 0.02 * np.arange(12) / 12  # below 0 on average, but not by much
+    frame = pd.concat([lines("SCA-Siam", BASE + gains), lines("SCS-Siam", BASE)])
+    means = np.random.default_rng(1).choice(gains, (100_000, 12)).mean(1)
+    assert np.quantile(means, 0.975) < 0 < np.quantile(means, 1 - 0.025 / 50)
+    found = [comparisons.compare(CLAIMS["C46"], comparisons.split(frame), "SynOTB", ("SCA-Siam", "SCS-Siam"), among=n) for n in (1, 50)]
+    assert [one.outcome for one in found] == ["fails", "open"] and found[0].gain == found[1].gain
+
+
 def test_a_wide_interval_settles_nothing():
     swing = np.where(np.arange(12) % 2, 0.2, -0.19)
     found = judged("C47", lines("SCS-Siam", BASE + swing), lines("SSC-Siam", BASE))
