@@ -143,7 +143,7 @@ def _number(claim, parts, places):
     if lacks[place]:
         return "", "not attempted", f"There are no scores of {' and '.join(lacks[place])}.", needs(claim, lacks[place], claim.dataset)
     rows = list(found[place].values())
-    values = rows[0][0].dropna(axis=1).to_numpy() if claim.kind == "value" else paired(*rows)[0]
+    values = rows[0].values.dropna(axis=1).to_numpy() if claim.kind == "value" else paired(*rows)[0]
     if not values.size:
         return place, "not attempted", "No seed and sequence has scores of every row.", needs(claim, claim.rows, place)
     factor, unit = UNITS[claim.metric]
@@ -173,14 +173,14 @@ def _lost(claim, parts, places):
     name, change = claim.rows[0], f"raw boxes of {claim.rows[0]} on {', '.join(claim.sequences)}"
     for place in places:
         found = scores(claim, parts, name, place)
-        there = [sequence for sequence in claim.sequences if found and sequence in found[0]]
+        there = [sequence for sequence in claim.sequences if found and sequence in found.values]
         if there:
             break
     else:
         if all(scores(claim, parts, name, place, "success") is None for place in places):
             return "", "not attempted", f"There are no scores of {name}.", change
         return places[-1], "not comparable", f"No run at hand tells whether {name} lost one of the named sequences.", change
-    counts = found[0][there].sum(axis=1)
+    counts = found.values[there].sum(axis=1)
     least, most = int(counts.min()), int(counts.max())
     verdict, absent = _within(0, paper.expected(claim), least, most), [name for name in claim.sequences if name not in there]
     if verdict == "reproduced" and absent:

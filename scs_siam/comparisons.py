@@ -3,6 +3,7 @@
 A row is looked for under the names that it has in a claim, in runs and in published raw boxes.
 """
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,15 @@ class Comparison:
         return f"{name} by {spread(self.gain, '+')} {self.unit} ({self.basis})"
 
 
+class Scores(NamedTuple):
+    """What a row scored on a benchmark."""
+
+    values: object  # DataFrame (seed, sequence)
+    frames: object  # Series (sequence,)
+    published: bool  # whether by the boxes that a tracker's authors published
+    width: float  # of the network; 1 where that is not said
+
+
 def split(frame):
     """Scores a row and benchmark, {(row, benchmark): lines}, of a DataFrame that has both columns or is empty."""
     return dict(list(frame.groupby(["row", "benchmark"]))) if len(frame) else {}
@@ -73,10 +83,11 @@ def compare(claim, parts, place, pair, attribute="", among=1):
     factor, unit = UNITS[claim.metric]
     sign = -1 if claim.metric in paper.LOWER_IS_BETTER else 1
     weights = frames if claim.metric in SUPERVISED else None  # VOT's means are over frames, the others' over targets
-    gain, wide = (metrics.bootstrap_interval(sign * factor * gains, weights=weights, level=level) for level in (0.95, 1 - 0.05 / among))
-    lone = len(gains) == 1 and not (one[2] and other[2]) and not _one_training(pair)
-    narrow = one[2] != other[2] and min(one[3], other[3]) < 1
-    return Comparison(*pair, attribute, gain, unit, basis(gains), lone=lone, reversed=wide[2] < 0, narrow=narrow)
+    gain = metrics.bootstrap_interval(sign * factor * gains, weights=weights)
+    clear = gain[2] < 0 and metrics.bootstrap_interval(sign * factor * gains, weights=weights, level=1 - 0.05 / among)[2] < 0
+    lone = len(gains) == 1 and not (one.published and other.published) and not _one_training(pair)
+    narrow = one.published != other.published and min(one.width, other.width) < 1
+    return Comparison(*pair, attribute, gain, unit, basis(gains), lone=lone, reversed=clear, narrow=narrow)
 
 
 def _one_training(pair):
@@ -97,7 +108,7 @@ def compare_speeds(pair, speeds):
 
 
 def scores(claim, parts, name, place, metric=None, attribute=""):
-    """A row's scores on a benchmark: (DataFrame (seed, sequence), frames a sequence, whether published, width); None if absent.
+    """The Scores of a row on a benchmark; None without any.
 
     In a claim on benchmarks (notebook 08) a tracker's published boxes go before a run of ours; an ablation compares runs of ours only.
     """
@@ -113,22 +124,23 @@ def scores(claim, parts, name, place, metric=None, attribute=""):
     part = part.dropna(subset="value")
     frames = part.drop_duplicates("sequence").set_index("sequence")["frames"]
     width = part["width"].fillna(1).min() if "width" in part else 1.0  # a published tracker has none
-    return part.pivot(index="seed", columns="sequence", values="value"), frames, published != own and (published, place) in parts, width
+    values = part.pivot(index="seed", columns="sequence", values="value")
+    return Scores(values, frames, published != own and (published, place) in parts, width)
 
 
 def paired(first, second):
-    """First minus second over the seeds and sequences that both have (R, S), and the sequences' frames (S,).
+    """First Scores minus second over the seeds and sequences that both have (R, S), and the sequences' frames (S,).
 
     A published tracker has no seed and stands against every seed of the other.
     """
-    (one, frames, one_published, _), (other, _, other_published, _) = first, second
-    if one_published and not other_published:
+    one, other = first.values, second.values
+    if first.published and not second.published:
         one = one.reindex(other.index, method="nearest")
-    if other_published and not one_published:
+    if second.published and not first.published:
         other = other.reindex(one.index, method="nearest")
     seeds, sequences = one.index.intersection(other.index), one.columns.intersection(other.columns)
     gains = (one.loc[seeds, sequences] - other.loc[seeds, sequences]).dropna(axis=1)
-    return gains.to_numpy(), frames[gains.columns].to_numpy()
+    return gains.to_numpy(), first.frames[gains.columns].to_numpy()
 
 
 def ratios(pair, speeds):

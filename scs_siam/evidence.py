@@ -125,8 +125,10 @@ def validations(of, base):
     lines = []
     for (row, seed), pairs in found.items():
         line = {"row": row, "seed": seed, "pairs": len(pairs), "sequences": pairs["sequence"].nunique()}
-        apart = pairs["loss"] - found[base, seed]["loss"] if (base, seed) in found else pairs["loss"] * np.nan
-        for name, values in (("loss", pairs["loss"]), ("hits", pairs["hit"]), *([("minus", apart)] if apart.notna().all() else [])):
+        columns = {"loss": pairs["loss"], "hits": pairs["hit"]}
+        if (base, seed) in found:
+            columns["minus"] = pairs["loss"] - found[base, seed]["loss"]
+        for name, values in columns.items():
             line |= dict(zip((name, f"{name}_low", f"{name}_high"), mean(pairs["sequence"], values)))
         lines.append(line)
     return pandas.DataFrame(lines)

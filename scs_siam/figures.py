@@ -13,8 +13,7 @@ from .files import atomic, write_text
 from .paper import root
 
 WIDTH = 6.14  # inches: the text column of the printed paper
-SCREEN = 120  # screen pixels of an inch in a notebook, where photographs have no more
-NOTEBOOK_DPI = 120  # of lines and text in a notebook
+SCREEN = 120  # screen pixels of an inch in a notebook
 FILE_DPI = 200
 
 STYLE = {
@@ -64,7 +63,7 @@ class Chart(Figure):
     alt, photographs = "", False
 
     def _repr_png_(self):
-        return None if self.photographs else self._shown("png", NOTEBOOK_DPI if self.get_figheight() < 5 else SCREEN * 0.8)
+        return None if self.photographs else self._shown("png", SCREEN if self.get_figheight() < 5 else 0.8 * SCREEN)
 
     def _repr_jpeg_(self):
         return self._shown("jpeg", SCREEN, quality=65, subsampling=2) if self.photographs else None

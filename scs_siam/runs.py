@@ -58,11 +58,11 @@ EVERYWHERE = ("untrained", "SiameseFC", "SiameseFC*", "SCA-Siam", "SSA-Siam", "S
 def row(name):
     """The row of this name: one of ROWS, or a variant trained with another sigma, such as "SCA-Siam@0.45"; BadInput if it is none."""
     variant, at, sigma = name.partition("@")
-    if name not in ROWS and at and variant in VARIANTS and re.fullmatch(r"0?\.\d+|[01](\.0+)?", sigma):
+    if name in (known := {**ROWS, **SCHEDULES}):
+        return known[name]
+    if at and variant in VARIANTS and re.fullmatch(r"0?\.\d+|[01](\.0+)?", sigma):
         return Row(variant, {"training.sigma": float(sigma)})
-    if name not in {**ROWS, **SCHEDULES}:
-        raise BadInput(f"there is no row '{name}'; choose some of {', '.join(ROWS)}, or a variant at a sigma such as SCS-Siam@0.45")
-    return {**ROWS, **SCHEDULES}[name]
+    raise BadInput(f"there is no row '{name}'; choose some of {', '.join(ROWS)}, or a variant at a sigma such as SCS-Siam@0.45")
 
 
 def sigma_row(sigma):

@@ -185,7 +185,7 @@ def test_plan_estimates_from_finished_trainings_and_costs_shared_ones_nothing(ti
     (lambda: runs.row("SCS-Siam@1.5"), "no row 'SCS-Siam@1.5'"),
     (lambda: runs.row("SCS@0.5"), "no row 'SCS@0.5'"),
     (lambda: experiments.write_data(runs.profile("paper")), "--train ROOT"),
-    (lambda: evidence.results(dataclasses.replace(TINY, name="none")), "no finished run"),
+    (lambda: evidence.results(dataclasses.replace(TINY, name="none", rows=("untrained",))), "no finished run"),
 ])
 def test_bad_requests_are_one_line(call, words):
     with pytest.raises(BadInput, match=words) as caught:
