@@ -21,7 +21,7 @@ from .track import Tracker
 from .train import Trainer
 from .validation import validate
 from .weights import load_weights, save_weights
-from .workers import Pool
+from .workers import Pool, threads_each
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
         open_store(run, data, workers=jobs)
     waves = [[run for run in todo if not run.row.weights_of], [run for run in todo if run.row.weights_of]]
     for wave in waves:
-        with Pool(jobs, _one_thread, jobs) as pool:
+        with Pool(jobs, torch.set_num_threads, threads_each(jobs)) as pool:
             pending = {pool.submit(bring_up_to_date, run, data, device) for run in wave}
             while pending:
                 done, pending = wait(pending, timeout=1)
@@ -194,10 +194,6 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
                 if on_wait:
                     on_wait({run.id: share_done(run) for run in wave})
     return runs(of)
-
-
-def _one_thread(jobs):
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
 
 
 def share_done(run):

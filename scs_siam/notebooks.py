@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .files import BadInput, atomic, write_text
 from .paper import root
-from .workers import Pool
+from .workers import Pool, threads_each
 
 SIZE_LIMIT = 300_000  # bytes of a stored notebook
 METADATA = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},  # the own .venv's kernel
@@ -128,7 +128,7 @@ def workers(jobs):
 
 
 def _share_cores(jobs):
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))  # kernels inherit it
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads_each(jobs)))  # kernels inherit it
 
 
 def run_all(profile, jobs=2):

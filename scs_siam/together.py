@@ -1,6 +1,5 @@
 """Benchmark of several trainings at once: pairs a second of all of them together on one device, beside those of one training alone."""
 import multiprocessing
-import os
 import time
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from . import machine
 from .store import CropStore
 from .train import Trainer
-from .workers import Pool
+from .workers import Pool, threads_each
 
 
 def together(config, store, count=2, rounds=3, seconds=10.0, device="cpu"):
@@ -22,7 +21,7 @@ def together(config, store, count=2, rounds=3, seconds=10.0, device="cpu"):
         for number, found in speeds.items():
             found.append(_all_of(number, config, store, seconds, device))
     medians = {f"{number} at once": float(np.median(found)) for number, found in speeds.items()}
-    return {"machine": machine.describe(device), "threads": os.cpu_count(), "rounds": rounds, "batch": config.training.batch,
+    return {"machine": machine.describe(device), "threads": threads_each(1), "rounds": rounds, "batch": config.training.batch,
             "precision": machine.default_precision(device), "pairs_per_second": medians,
             "speedup": float(np.median(np.divide(speeds[count], speeds[1])))}
 
@@ -30,7 +29,7 @@ def together(config, store, count=2, rounds=3, seconds=10.0, device="cpu"):
 def _all_of(number, config, store, seconds, device):
     """Pairs a second of `number` processes together."""
     ready = multiprocessing.get_context("spawn").Barrier(number)
-    with Pool(number, _begin, ready, max(1, os.cpu_count() // number)) as pool:
+    with Pool(number, _begin, ready, threads_each(number)) as pool:
         return sum(pool.map(_train, [(config, str(store), seed, seconds, device) for seed in range(number)]))
 
 

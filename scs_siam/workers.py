@@ -8,6 +8,11 @@ from concurrent.futures.process import BrokenProcessPool
 from .files import BadInput
 
 
+def threads_each(jobs):
+    """Threads for each of `jobs` processes that share the cores of this machine, at least one."""
+    return max(1, (os.cpu_count() or 1) // jobs)
+
+
 class Pool(ProcessPoolExecutor):
     """`jobs` processes that first call `begin(*arguments)`; Ctrl-C drops what waits, BadInput tells of a process that was killed."""
 
