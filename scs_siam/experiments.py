@@ -1,6 +1,5 @@
 """Experiments: bring the runs of a profile up to date."""
 import csv
-import os
 import shutil
 import time
 from concurrent.futures import wait
@@ -95,13 +94,19 @@ def _train(run, store, device, on_step, until):
     else:
         torch.manual_seed(run.seed)
         save_weights(folder / "weights.safetensors", SiameseNet(run.config.model), run.config, half=True)
-    write_json(done, {**key, "machine": machine.describe(device), "precision": machine.default_precision(device),
+    write_json(done, {**key, "data": _contents(store), "machine": machine.describe(device), "precision": machine.default_precision(device),
                       "seconds": _seconds(folder), "pairs": run.config.training.pairs if run.row.trained else 0,
                       "multiplications_a_pair": 3 * multiplications(run.config), "finished": time.strftime("%Y-%m-%d %H:%M"),
                       "weights_sha256": sha256(folder / "weights.safetensors")})
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     return True
+
+
+def _contents(store):
+    """What a store holds: sequences, those of them that are videos, and different frames."""
+    _, frames = np.unique(store.index["sequence"], return_counts=True)
+    return {"sequences": len(frames), "videos": int((frames > 1).sum()), "frames": int(frames.sum())}
 
 
 def _remove(folder):
@@ -179,7 +184,7 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
     {id: 0 to 1}.
     """
     data = write_data(of)
-    jobs = jobs or (os.cpu_count() if device == "cpu" else 1)
+    jobs = jobs or (machine.cores() if device == "cpu" else 1)
     todo = [run for run in runs(of) if run.has_data and not is_current(run, data)]
     for run in {(run.row.data, needed_size(run.config.training)): run for run in todo}.values():
         open_store(run, data, workers=jobs)

@@ -59,9 +59,13 @@ def _processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def cores():
+    """Cores that this process may use; a job scheduler, or taskset, can give it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def describe(device="cpu"):
     """Device, cores and versions, for a run's manifest."""
     name = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else _processor()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"kind": torch.device(device).type, "device": name, "cores": cores, "threads": torch.get_num_threads(),
+    return {"kind": torch.device(device).type, "device": name, "cores": cores(), "threads": torch.get_num_threads(),
             "python": platform.python_version(), "torch": torch.__version__, "system": platform.system()}

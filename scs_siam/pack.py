@@ -6,14 +6,13 @@ needs PyTorch, numpy, opencv, scipy, pandas and safetensors, no network and no t
 import argparse
 import io
 import json
-import os
 import sys
 import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import experiments, layouts, runs
+from . import experiments, layouts, machine, runs
 from .files import BadInput, atomic, read_json, write_json
 from .paper import root
 from .store import read_videos
@@ -121,7 +120,7 @@ def _bring(one, data, device, until):
 
     if experiments.is_current(one, data):
         return True
-    experiments.open_store(one, data, workers=os.cpu_count())
+    experiments.open_store(one, data, workers=machine.cores())
     if not experiments.train_run(one.trained_by, data, device, until=until):
         return False
     try:

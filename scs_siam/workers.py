@@ -6,11 +6,12 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from .files import BadInput
+from .machine import cores
 
 
 def threads_each(jobs):
-    """Threads for each of `jobs` processes that share the cores of this machine, at least one."""
-    return max(1, (os.cpu_count() or 1) // jobs)
+    """Threads for each of `jobs` processes that share the cores of this process, at least one."""
+    return max(1, cores() // jobs)
 
 
 class Pool(ProcessPoolExecutor):
