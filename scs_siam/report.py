@@ -11,8 +11,8 @@ from . import __version__, bench, claims, evidence, machine, metrics, paper, run
 from .files import BadInput, read_json, sha256, write_json, write_text
 from .train import read_metrics
 
-DATA = ("4,478 sequences of real images in GOT-10k layout, 6,322 different frames: 88 short tracks of video, the rest single images with a "
-        "box (public detection, segmentation and tracking sets). It is not GOT-10k, on which the paper trained.")
+DATA = ("{sequences:,} sequences of real images in GOT-10k layout, {frames:,} different frames: {videos} short tracks of video, the rest "
+        "single images with a box (public detection, segmentation and tracking sets). It is not GOT-10k, on which the paper trained.")
 FLOORS = {
     "base": "files progress boxes config paper machine workers",
     "images and scores": "soft_mask crops frames clips metrics sprites stage synthetic suites sequences layouts",
@@ -71,14 +71,18 @@ def costs(of):
             record = read_json(run.folder / "training.json", "machine", "precision", "pairs", "seconds")
             log = read_metrics(run.folder)
             first, last = (log["loss"][log["epoch"] == log["epoch"][place]].mean() for place in (0, -1))
-            device = f"{record['machine']['device']}, {_cores(record['machine'])}, {record['precision']}"
+            device = f"{_place(record['machine'])}, {record['precision']}"
             speed = record["pairs"] / record["seconds"]
             table.append((run.id, record["pairs"], record["seconds"] / 60, speed, first, last, device))
     return pandas.DataFrame(table, columns=["run", "pairs", "minutes", "pairs_per_second", "first_loss", "last_loss", "device"])
 
 
-def _cores(machine):
-    return f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
+def _place(made_on):
+    """Device of a run or of a bench and, of a CPU, the cores that it used of those it had."""
+    if made_on["kind"] == "cuda":
+        return made_on["device"]
+    used, cores = min(made_on["threads"], made_on["cores"]), made_on["cores"]
+    return f"{made_on['device']}, {f'{used} of ' if used < cores else ''}{cores} core{'s' * (cores > 1)}"
 
 
 def times(of):
@@ -93,7 +97,7 @@ def times(of):
             training = made["training"] if not run.row.weights_of else {"pairs": 0, "seconds": 0.0}
             table[run.name, run.seed] = {"training pairs": training["pairs"], "training (min)": training["seconds"] / 60,
                                          "tracking (min)": tracking[run.name, run.seed],
-                                         "device": f"{made['machine']['device']}, {_cores(made['machine'])}"}
+                                         "device": _place(made["machine"])}
     return pandas.DataFrame.from_dict(table, orient="index").rename_axis(["row", "seed"])
 
 
@@ -176,11 +180,8 @@ def _speed_table(of):
     lines = []
     for record in map(read_json, sorted(of.folder.glob("bench-*.json"))):
         text = bench.in_words(record)
-        place = f"{record['machine']['device']}, {record['threads']} threads"
+        place = _place({**record["machine"], "threads": record["threads"]})
         lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
-    for record in map(read_json, sorted(of.folder.glob("reproduce-*.json"))):
-        text = f"`make reproduce` | {record['runs']} runs and all notebooks in {record['minutes']:.1f} minutes, set-up excluded"
-        lines.append(f"| profile {record['profile']} | {text} | {record['machine']['device']}, {record['machine']['cores']} cores |")
     return ["", "| speed of | in | values | on |", "|---|---|---|---|", *lines] if lines else []
 
 
@@ -218,7 +219,7 @@ def ship(of, name="SCS-Siam"):
     write_json(weights.SHIPPED.with_suffix(".json"), {
         "name": f"{name}, preset {of.preset}, width {of.width:g}", "sha256": sha256(weights.SHIPPED), "format": "safetensors, float16",
         "chosen": "the last epoch of seed 0; nothing was picked on test data", "settings changed from the preset": of.training,
-        "training data": DATA, "pairs": training["pairs"], "seed": run.seed, "trained on": training["machine"],
+        "training data": DATA.format(**training["data"]), "pairs": training["pairs"], "seed": run.seed, "trained on": training["machine"],
         "hours": round(training["seconds"] / 3600, 2), "store": training["store"], "tested on": f"{line.benchmark}, {line.targets} targets",
         "auc": [round(value, 3) for value in (line.auc, line.auc_low, line.auc_high)],
         "precision at 20 px": [round(value, 3) for value in (line.precision, line.precision_low, line.precision_high)],

@@ -32,9 +32,9 @@ def validate(model, store, config, pairs=1024, seed=0, device="cpu", on_pairs=No
         response = model(batch.template, batch.template_masked, batch.search, batch.search_masked)
         peak = response.flatten(1).argmax(1, keepdim=True)
         hits = (batch.label.flatten(1).gather(1, peak)[:, 0] > 0).int().tolist()
-        for row, one, label, hit in zip(rows[0], response, batch.label, hits):
-            found.append({"sequence": int(store.index["sequence"][row]), "hit": hit,
-                          "loss": float(logistic_loss(one[None], label[None], config.balanced))})
+        losses = [logistic_loss(one[None], label[None], config.balanced) for one, label in zip(response, batch.label)]
+        found += [{"sequence": int(store.index["sequence"][row]), "hit": hit, "loss": loss}
+                  for row, hit, loss in zip(rows[0], hits, torch.stack(losses).tolist())]
         if on_pairs:
             on_pairs(len(found))
     return found

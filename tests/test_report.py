@@ -1,5 +1,6 @@
 """What a report says of runs: means and intervals, costs; what README, badges, figures and tables hold is what the runs give."""
 import ast
+import hashlib
 import json
 from types import SimpleNamespace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scs_siam import claims, evidence, paper, plots, report, runs, scoreboards, tables
+from scs_siam import claims, evidence, paper, plots, report, runs, scoreboards, tables, weights
 from scs_siam.config import Config
 from scs_siam.files import BadInput
 from scs_siam.throughput import at_got10k
@@ -34,8 +35,9 @@ def write(run, values):
     lines = [f"OTB,S{k},{frames},{auc},{auc},0,0,{fps},1," for k, (frames, auc, fps) in enumerate(zip((11, 31), values, (10, 60)))]
     head = "benchmark,sequence,frames,auc,precision,success_rate,normalised_precision,fps,fps_with_decode,attributes"
     (run.folder / "scores.csv").write_text("\n".join([head, *lines]) + "\n")
-    machine = {"device": "CPU 1", "cores": 2, "torch": "2.0", "python": "3.11", "kind": "cpu"}
-    training = {"machine": machine, "precision": "fp32", "seconds": 120, "pairs": 6000, "training_key": "t", "weights_sha256": "0" * 64}
+    machine = {"device": "CPU 1", "cores": 2, "threads": 1, "torch": "2.0", "python": "3.11", "kind": "cpu"}
+    training = {"data": {"sequences": 4100, "videos": 7, "frames": 5200}, "store": "s", "machine": machine,
+                "precision": "fp32", "seconds": 120, "pairs": 6000, "training_key": "t", "weights_sha256": "0" * 64}
     (run.folder / "manifest.json").write_text(json.dumps({"config": run.config.to_dict(), "machine": machine, "training": training,
                                                           "training_key": "t", "evaluation_key": "e", "evaluated": "2020-07-20"}))
     (run.folder / "training.json").write_text(json.dumps(training))
@@ -57,14 +59,25 @@ def test_costs_of_trainings(of):
     assert table["run"].tolist() == ["SCS-Siam-seed0", "SCS-Siam-seed1"]  # untrained costs nothing
     line = table.iloc[0]
     assert (line["minutes"], line["pairs_per_second"], line["first_loss"], line["last_loss"]) == pytest.approx((2, 50, 0.8, 0.5))
-    assert line["device"] == "CPU 1, 2 cores, fp32"
+    assert line["device"] == "CPU 1, 1 of 2 cores, fp32"
 
 
 def test_times_of_runs(of):
     table = report.times(of)
     assert table.index.tolist() == [("untrained", 0), ("SCS-Siam", 0), ("SCS-Siam", 1)]
     assert table["training (min)"].tolist() == [2, 2, 2] and table["tracking (min)"].tolist() == pytest.approx([42 / 60] * 3)
-    assert set(table["device"]) == {"CPU 1, 2 cores"}
+    assert set(table["device"]) == {"CPU 1, 1 of 2 cores"}
+
+
+def test_shipped_weights_say_what_they_are(of, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path / "shipped.safetensors")
+    (runs.Run(of, "SCS-Siam", 0).folder / "weights.safetensors").write_bytes(b"weights")
+    report.ship(of)
+    card = json.loads((tmp_path / "shipped.json").read_text())
+    assert (tmp_path / "shipped.safetensors").read_bytes() == b"weights"
+    assert card["sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert card["training data"].startswith("4,100 sequences of real images in GOT-10k layout, 5,200 different frames: 7 short tracks")
+    assert (card["pairs"], card["seed"], card["tested on"], card["auc"][0]) == (6000, 0, "OTB, 2 targets", 0.7)
 
 
 def test_the_map_holds_every_module_and_imports_go_one_way():
@@ -154,7 +167,8 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
 
 
 def test_readme_block(of, tmp_path):
-    speed = {"variant": "SCS-Siam", "width": 1.0, "machine": {"device": "CPU 1"}, "threads": 2, "precision": "fp32", "speedup": 4.0,
+    machine = {"device": "CPU 1", "kind": "cpu", "cores": 4}
+    speed = {"variant": "SCS-Siam", "width": 1.0, "machine": machine, "threads": 2, "precision": "fp32", "speedup": 4.0,
              "milliseconds": {"plain": 400.0, "fast": 100.0}, "pairs_per_second": {"store": 800.0, "step": 6.25},
              "share_of_ceiling": 0.5, "got10k": at_got10k(1000.0, 0.01)}
     for what in ("track", "train"):
@@ -163,10 +177,10 @@ def test_readme_block(of, tmp_path):
     assert "| SCS-Siam, measured | OTB | 2 | 0.700 (" in block and "| untrained, measured | OTB | 2 | 0.200 (0.100 to 0.300) |" in block
     assert "0.618 | 0.827 |" in block and "*printed in the paper*" in block  # Table 9
     assert "6,000 training pairs in 2.0 minutes (50.0 pairs/s" in block
-    assert "| tracking | plain 400, fast 100 ms a frame; fast is 4.0 times as fast as plain | CPU 1, 2 threads |" in block
+    assert "| tracking | plain 400, fast 100 ms a frame; fast is 4.0 times as fast as plain | CPU 1, 2 of 4 cores |" in block
     assert "| training | store 800.0, step 6.2 pairs/s; fp32, step at 50% of a matrix product; 4.0 times as fast as plain. "\
         "GOT-10k at these costs: 347 GB and 3.9 core hours for a store of all frames, 35 GB and 0.4 for every tenth; "\
-        "4,667,500 pairs in 1 hours | CPU 1, 2 threads |" in block
+        "4,667,500 pairs in 1 hours | CPU 1, 2 of 4 cores |" in block
     verdicts = claims.summary(of).set_index("verdict")["claims"]
     assert f"| of {len(paper.claims())} claims of the paper | profile smoke |" in block and verdicts.sum() == len(paper.claims())
     assert f"| not attempted | {verdicts['not attempted']} |" in block
