@@ -162,9 +162,10 @@ def _grid_table():
         return []
     found = evidence.results(of)
     place = runs.stand_ins(found["benchmark"].unique())["OTB2015"]
-    gaps = {line.row: f"{line.difference:+.3f} ({line.low:+.3f} to {line.high:+.3f})"
-            for line in evidence.differences(found, "SCS-Siam", place).itertuples()}
-    rows = means(found[found["benchmark"] == place]).itertuples()
+    apart = {line.row: line for line in evidence.differences(found, "SCS-Siam", place).itertuples()}
+    gaps = {row: f"{line.difference:+.3f} ({line.low:+.3f} to {line.high:+.3f})" for row, line in apart.items()}
+    rows = sorted(means(found[found["benchmark"] == place]).itertuples(),  # by what shared seeds say; SCS-Siam is its own 0
+                  key=lambda line: -apart[line.row].difference if line.row in apart else 0.0)
     head = f"| width {of.width:g}, {of.training['training.pairs']:,} pairs, on {place} | seeds | AUC | minus SCS-Siam (95 % interval) |"
     return ["", head, "|---|---|---|---|", *(f"| {line.row} | {line.seeds} | {line.auc:.3f} | {gaps.get(line.row, '')} |" for line in rows)]
 

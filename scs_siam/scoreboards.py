@@ -107,12 +107,19 @@ def _board(results, number, benchmark, extra=(), alias={}, places=False):
         frame[f"{name}, {benchmark}, printed"] = printed[name]
         frame[_head(name, place)] = (100 * _column(measured, score)).round(1)
     if places:
-        for kind, column in (("printed", printed["success"]), ("measured", pandas.Series(_column(measured, "auc")))):
-            ranks = column.where(~np.isnan(_column(measured, "auc"))).rank(ascending=False, method="min")
+        fair = _on_shared_seeds(part[part["row"].isin(measured.index)]).reindex(measured.index).reset_index(drop=True)
+        for kind, column in (("printed", printed["success"]), ("measured", fair)):
+            ranks = column.where(fair.notna()).rank(ascending=False, method="min")
             frame[f"place by success among the rows run, {kind}"] = ranks.astype("Int64")
     if "fps" in printed:
         _speeds(frame, printed, _column(measured, "fps"), found, place)
     return _counted(frame, measured, number, names, alias)
+
+
+def _on_shared_seeds(part):
+    """Mean AUC of each row over the seeds that all its rows have: with more seeds for some, the seeds would decide the order."""
+    shared = set.intersection(*part.groupby("row")["seed"].agg(set)) if len(part) else set()
+    return part[part["seed"].isin(shared)].groupby("row")["auc"].mean()
 
 
 def _vot_board(summary, supervised, number, benchmark):
