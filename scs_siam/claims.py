@@ -43,7 +43,7 @@ def verdicts(of):
 
 
 def speeds(of):
-    """Speeds of rows over that of SiameseFC*, timed in turn in one process: row, ratio, device, a line a round; empty without a record.
+    """Speeds of rows, timed in turn in one process: row, ratio (over SiameseFC*), fps, device, a line a round; empty without a record.
 
     Read from bench-variants.json of the profile, or of `reference`: how fast a network is does not depend on its weights.
     """
@@ -51,9 +51,10 @@ def speeds(of):
 
     paths = [folder / "bench-variants.json" for folder in (of.folder, runs.profile("reference").folder)]
     record = next((read_json(path) for path in paths if path.is_file()), {"variants": {}})
-    lines = [{"row": row, "ratio": ratio, "device": f"{record['machine']['device']}, width {record['width']:g}"}
+    lines = [{"row": row, "ratio": ratio, "fps": found["frames_per_second"],
+              "device": f"{record['machine']['device']}, width {record['width']:g}"}
              for row, found in record["variants"].items() for ratio in found["ratios"]]
-    return pandas.DataFrame(lines, columns=["row", "ratio", "device"])
+    return pandas.DataFrame(lines, columns=["row", "ratio", "fps", "device"])
 
 
 def summary(of):

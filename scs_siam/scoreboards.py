@@ -1,7 +1,8 @@
 """Scoreboards: Tables 3 to 10, each printed row in the paper's order, what is printed and what is measured in columns of their own.
 
 A table of the paper is about one benchmark. Where it is not at hand another stands in for it, and the head of a measured column says
-which. Scores are in percent as printed, means over seeds and targets; speeds compare only as ratios.
+which. Scores are in percent as printed, means over seeds and targets. Measured speeds are those of `claims.speeds`, timed in turn:
+runs are made side by side, and what a frame took there says little.
 """
 import numpy as np
 import pandas
@@ -36,9 +37,9 @@ def printed_scores(benchmark):
     return {**scores, **{row: scores[name] for row, name in PUBLISHED.items()}}
 
 
-def table3(results):
+def table3(results, speeds):
     """Table 3: trackers on OTB2015."""
-    board, real_time = _board(results, 3, "OTB2015", (*PUBLISHED, BASELINE)), paper.table(3)["real_time"]
+    board, real_time = _board(results, 3, "OTB2015", (*PUBLISHED, BASELINE), speeds=speeds), paper.table(3)["real_time"]
     board.insert(board.columns.get_loc("fps, printed") + 1, "real time, printed", real_time.reindex(range(len(board))))
     return board
 
@@ -61,9 +62,9 @@ def table4(results):
     return frame
 
 
-def table5(results):
+def table5(results, speeds):
     """Table 5: trackers on TC128."""
-    return _board(results, 5, "TC128", (*PUBLISHED, BASELINE))
+    return _board(results, 5, "TC128", (*PUBLISHED, BASELINE), speeds=speeds)
 
 
 def table6(summary, supervised):
@@ -71,9 +72,9 @@ def table6(summary, supervised):
     return _vot_board(summary, supervised, 6, "VOT2016")
 
 
-def table7(summary, supervised):
+def table7(summary, supervised, speeds):
     """Table 7: trackers on VOT2017, as Table 6, with speeds."""
-    return _vot_board(summary, supervised, 7, "VOT2017")
+    return _vot_board(summary, supervised, 7, "VOT2017", speeds)
 
 
 def table8(results):
@@ -84,9 +85,9 @@ def table8(results):
     return board
 
 
-def table9(results):
+def table9(results, speeds):
     """Table 9: versions of the framework; a row of runs.TABLE9 that the paper does not print follows."""
-    return _board(results, 9, "OTB2015", [row for row in TABLE9 if row not in set(paper.table(9)["tracker"])], places=True)
+    return _board(results, 9, "OTB2015", [row for row in TABLE9 if row not in set(paper.table(9)["tracker"])], places=True, speeds=speeds)
 
 
 def table10(results):
@@ -94,10 +95,10 @@ def table10(results):
     return _board(results, 10, "OTB2015", places=True)
 
 
-def _board(results, number, benchmark, extra=(), alias={}, places=False):
+def _board(results, number, benchmark, extra=(), alias={}, places=False, speeds=None):
     """A table of precision, success and perhaps speed; `extra` rows that were run follow the printed ones, `alias` {printed: row}."""
     printed, place = paper.table(number), at_hand(results, benchmark)
-    wanted = {alias.get(name, name) for name in printed.iloc[:, 0]} | {*extra, BASELINE}
+    wanted = {alias.get(name, name) for name in printed.iloc[:, 0]} | {*extra}
     part = results[(results["benchmark"] == place) & results["row"].isin(wanted)]
     found = pandas.DataFrame() if part.empty else means(part).set_index("row")
     names = [*printed.iloc[:, 0], *(row for row in extra if row in found.index)]
@@ -107,12 +108,12 @@ def _board(results, number, benchmark, extra=(), alias={}, places=False):
         frame[f"{name}, {benchmark}, printed"] = printed[name]
         frame[_head(name, place)] = (100 * _column(measured, score)).round(1)
     if places:
-        fair = _on_shared_seeds(part[part["row"].isin(measured.index)]).reindex(measured.index).reset_index(drop=True)
+        fair = _on_shared_seeds(part).reindex(measured.index).reset_index(drop=True)
         for kind, column in (("printed", printed["success"]), ("measured", fair)):
             ranks = column.where(fair.notna()).rank(ascending=False, method="min")
             frame[f"place by success among the rows run, {kind}"] = ranks.astype("Int64")
-    if "fps" in printed:
-        _speeds(frame, printed, _column(measured, "fps"), found, place)
+    if speeds is not None:
+        _add_speeds(frame, printed, speeds, names)
     return _counted(frame, measured, number, names, alias)
 
 
@@ -122,12 +123,11 @@ def _on_shared_seeds(part):
     return part[part["seed"].isin(shared)].groupby("row")["auc"].mean()
 
 
-def _vot_board(summary, supervised, number, benchmark):
+def _vot_board(summary, supervised, number, benchmark, speeds=None):
     printed, place = paper.table(number), at_hand(summary, benchmark)
     summary, runs = (part[part["benchmark"] == place] for part in (summary, supervised))
     found = summary.groupby("row")[list(VOT_SCORES.values())].mean()
     found["seeds"], found["targets"] = summary.groupby("row")["seed"].nunique(), runs.groupby("row")["sequence"].nunique()
-    found["fps"] = runs.groupby("row")["frames"].sum() / (runs["frames"] / runs["fps"]).groupby(runs["row"]).sum()
     names = [*printed["tracker"], *(row for row in (BASELINE,) if row in found.index)]
     measured, printed = found.reindex(names), printed.reindex(range(len(names)))
     frame = pandas.DataFrame({"tracker": names})
@@ -135,19 +135,19 @@ def _vot_board(summary, supervised, number, benchmark):
         frame[f"{head}{' (meaning not said)' * (head == 'robustness')}, {benchmark}, printed"] = printed[head.lower()]
         for name in [head] if head in VOT_SCORES else [name for name in VOT_SCORES if name not in ("accuracy", "EAO")]:
             frame[_head(name, place)] = measured[VOT_SCORES[name]].round(3).to_numpy()
-    if "fps" in printed:
-        _speeds(frame, printed, _column(measured, "fps"), found, place)
+    if speeds is not None:
+        _add_speeds(frame, printed, speeds, names)
     return _counted(frame, measured, number, names, {})
 
 
-def _speeds(frame, printed, fps, found, place):
-    """Append speeds and their ratios, the printed to the printed SiameseFC, the measured to the measured BASELINE."""
-    base = found["fps"].get(BASELINE, np.nan) if "fps" in found else np.nan
-    speeds = printed["fps"].where(printed["fps_bound"].isna()) if "fps_bound" in printed else printed["fps"]  # "< 1" gives no ratio
+def _add_speeds(frame, printed, speeds, names):
+    """Append speeds and their ratios, the printed to the printed SiameseFC, the measured to BASELINE."""
+    exact = printed["fps"].where(printed["fps_bound"].isna()) if "fps_bound" in printed else printed["fps"]  # "< 1" gives no ratio
+    timed, place = speeds.groupby("row")[["fps", "ratio"]].median().reindex(names), next(iter(speeds["device"]), None)
     frame["fps, printed"] = printed["fps"]
-    frame[_head("fps", place)] = np.round(fps, 1)
-    frame["speed over SiameseFC, printed"] = (speeds / paper.cell(9, "SiameseFC", "fps")).round(2)
-    frame[_head(f"speed over {BASELINE}", place)] = np.round(fps / base, 2)
+    frame[_head("fps", place)] = timed["fps"].round(1).to_numpy()
+    frame["speed over SiameseFC, printed"] = (exact / paper.cell(9, "SiameseFC", "fps")).round(2)
+    frame[_head(f"speed over {BASELINE}", place)] = timed["ratio"].round(2).to_numpy()
 
 
 def _counted(frame, measured, number, names, alias):

@@ -153,8 +153,9 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
     quarter = runs.profile("quarter")
     found, supervised, summary = evidence.results(quarter), evidence.supervised(quarter), evidence.supervised_summary(quarter)
     made = {"table1": tables.table1(Config.preset("paper").model), "table2": tables.table2(sets), "variants": tables.variants()}
-    made |= {f"table{number}": getattr(scoreboards, f"table{number}")(found) for number in (3, 4, 5, 8, 9, 10)}
-    made |= {f"table{number}": getattr(scoreboards, f"table{number}")(summary, supervised) for number in (6, 7)}
+    made |= {f"table{number}": getattr(scoreboards, f"table{number}")(found) for number in (4, 8, 10)}
+    made |= {f"table{number}": getattr(scoreboards, f"table{number}")(found, claims.speeds(quarter)) for number in (3, 5, 9)}
+    made |= {"table6": scoreboards.table6(summary, supervised), "table7": scoreboards.table7(summary, supervised, claims.speeds(quarter))}
     monkeypatch.setenv("SCS_FIGURES", str(tmp_path))
     for name, frame in made.items():
         tables.write(name, frame)
