@@ -28,15 +28,14 @@ BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 
 
 def scores(of):
-    """Mean scores and speed of each row and benchmark of a profile, as `means` gives them."""
+    """Mean scores of each row and benchmark of a profile, as `means` gives them."""
     return means(evidence.results(of))
 
 
 def means(results):
-    """Mean scores and speed of each row and benchmark of a DataFrame of results, best AUC first, as a DataFrame.
+    """Mean scores of each row and benchmark of a DataFrame of results, best AUC first, as a DataFrame.
 
-    auc and precision (0 to 1) come with their 95 % intervals over seeds and sequences, fps is frames over seconds of all sequences, NaN
-    where none was measured.
+    auc and precision (0 to 1) come with their 95 % intervals over seeds and sequences.
     """
     import pandas
 
@@ -47,8 +46,7 @@ def means(results):
         for name in ("auc", "precision"):
             grid = part.pivot(index="seed", columns="sequence", values=name)
             line[name], line[f"{name}_low"], line[f"{name}_high"] = metrics.bootstrap_interval(grid.to_numpy())
-        timed = part["frames"] - 1  # the first frame is given
-        table.append({**line, "fps": timed.sum() / (timed / part["fps"]).sum(skipna=False)})
+        table.append(line)
     return pandas.DataFrame(table).sort_values(["benchmark", "auc"], ascending=[True, False], ignore_index=True)
 
 
