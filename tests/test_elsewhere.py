@@ -1,4 +1,5 @@
 """What runs elsewhere (GitHub, Binder, Colab, Slurm) is checked for its syntax, the files and the commands that it names."""
+import os
 import re
 import shlex
 import subprocess
@@ -8,7 +9,7 @@ import nbformat
 import pytest
 import yaml
 
-from scs_siam import cli
+from scs_siam import cli, machine, workers
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = re.compile(r"EXTRAS=([\w,]+)")
@@ -77,3 +78,14 @@ def test_the_slurm_template_is_a_script_whose_commands_parse():
         line = line.replace("$DATA", data).replace('"${PROFILE:-paper}"', "paper").replace('"$SLURM_ARRAY_TASK_ID"', "3")
         parsed = cli.parser().parse_args(shlex.split(line))
         assert parsed.profile == "paper" and parsed.test == ["OTB2015=OTB2015"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
+def test_a_process_that_a_scheduler_binds_to_one_core_uses_one():
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert machine.cores() == machine.describe()["cores"] == workers.threads_each(1) == workers.threads_each(4) == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert workers.threads_each(1) == len(before)
