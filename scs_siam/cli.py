@@ -163,7 +163,7 @@ def _site(made):
 
 
 def _add_profile(made):
-    made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter, schedule, full or paper")
+    made.add_argument("--profile", default="mini", help="smoke, mini, reference, quarter, held-out, full or paper")
     made.add_argument("--train", default="", metavar="ROOT", help="training set in GOT-10k layout, instead of the profile's")
     made.add_argument("--vid", default="", metavar="ROOT", help="ImageNet VID, for the row SiameseFC of Table 9")
     made.add_argument("--test", nargs="*", default=[], metavar="NAME=ROOT",
@@ -211,7 +211,7 @@ COMMANDS = (  # name, function, what it does, an example, its arguments
      "scs-siam track clip.mp4 --box 120,80,60,90 --output tracked.mp4 --boxes boxes.txt", _track),
     ("train", commands.train, "Train one variant on a GOT-10k-layout set; the same command goes on after an interruption.",
      "scs-siam train --root GOT-10k/train --store data/stores/got10k --out data/results/mine", _train),
-    ("validate", commands.validate, "Loss and hits on the training sequences that were held out: where a schedule is chosen.",
+    ("validate", commands.validate, "Loss and hits on the training sequences that were held out: where settings are chosen.",
      "scs-siam validate --weights data/results/mine/weights.safetensors --store data/stores/got10k", _validate),
     ("evaluate", commands.evaluate, "One-pass evaluation on a benchmark; finished sequences are not run again.",
      "scs-siam evaluate --layout otb --root OTB2015 --out results", _evaluate),

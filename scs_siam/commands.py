@@ -124,8 +124,10 @@ def validate(args):
     with Progress(args.pairs, "pair") as progress:
         found = validate(model, CropStore.open(args.store), config.training, args.pairs, args.seed, device(args.device), progress.show)
     columns = {name: [pair[name] for pair in found] for name in found[0]}
-    loss, hits = ("{:.3f} ({:.3f} to {:.3f})".format(*mean(columns["sequence"], columns[name])) for name in ("loss", "hit"))
-    print(f"{len(found)} pairs of {len(set(columns['sequence']))} held-out sequences: loss {loss}, hits {hits}")
+    print(f"{len(found)} pairs of {len(set(columns['sequence']))} held-out sequences")
+    for text, kind in (("masked as in training", ""), ("unmasked as in tracking", "_unmasked")):
+        loss, hits = ("{:.3f} ({:.3f} to {:.3f})".format(*mean(columns["sequence"], columns[name + kind])) for name in ("loss", "hit"))
+        print(f"{text}: loss {loss}, hits {hits}")
 
 
 def evaluate(args):

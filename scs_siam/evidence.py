@@ -10,6 +10,7 @@ import numpy as np
 
 from . import benchmarks, metrics
 from .files import BadInput, atomic, digest, read_json, reading, sha256, write_json
+from .runs import row as row_of
 from .runs import runs
 from .validation import mean
 
@@ -17,7 +18,7 @@ SCORES = ("benchmark", "sequence", "frames", "auc", "precision", "success_rate",
           "fps_with_decode", "attributes")
 CURVES = ("benchmark", "attribute", "curve", "threshold", "value")
 SUPERVISED = ("benchmark", "sequence", "frames", "repetitions", "accuracy", "failures", "fps", "fps_with_decode", "attributes")
-VALIDATION = ("sequence", "loss", "hit")
+VALIDATION = ("sequence", "loss", "hit", "loss_unmasked", "hit_unmasked")
 MISSING = {"attributes": "", "attribute": "all"}  # what an empty cell means
 
 
@@ -114,20 +115,37 @@ def supervised_summary(of):
     return pandas.DataFrame(lines)
 
 
-def validations(of, base):
-    """Loss and hits on held-out pairs of all runs that have some: row, seed, loss, hits, and the difference in loss to the row `base`.
+def between_seeds(found, benchmark, metric="auc"):
+    """Standard deviation from seed to seed of a row's mean score on a benchmark, and how many rows it is pooled over; (NaN, 0) without any.
 
-    Each with its 95 % interval over sequences, as loss_low, loss_high and so on. Runs of one seed saw the same pairs.
+    Counted are rows with a training of their own and more than one seed.
+    """
+    names = [name for name in found["row"].unique() if not name.endswith("(published)")]
+    trained = [name for name in names if row_of(name).trained and not row_of(name).weights_of]
+    part = found[(found["benchmark"] == benchmark) & found["row"].isin(trained)]
+    means = part.groupby(["row", "seed"])[metric].mean().groupby("row")
+    variance, freedom = means.var().dropna(), means.size() - 1
+    if not len(variance):
+        return float("nan"), 0
+    return float(np.sqrt(np.average(variance, weights=freedom[variance.index]))), len(variance)
+
+
+def validations(of, rows):
+    """What held-out pairs say of some rows of a profile, a line a run: loss and hits, and all else with its 95 % interval over sequences.
+
+    loss, hits: with the masks of training; loss_unmasked, hits_unmasked: without, as in tracking; leak: hits minus hits_unmasked;
+    minus_loss, minus_hits_unmasked: the difference to the first row, on the same pairs. Intervals are called loss_low, loss_high and so on.
     """
     import pandas
 
-    found = {(run.name, run.seed): _read(run.folder / "validation.csv") for run in finished(of) if run.config.training.hold_out}
+    found = {(run.name, run.seed): _read(run.folder / "validation.csv") for run in finished(of) if run.name in rows}
     lines = []
-    for (row, seed), pairs in found.items():
+    for row, seed in sorted(found, key=lambda key: (key[1], rows.index(key[0]))):
+        pairs = found[row, seed].rename(columns=lambda name: name.replace("hit", "hits"))
+        columns = {**pairs.drop(columns="sequence"), "leak": pairs["hits"] - pairs["hits_unmasked"]}
+        if (base := found.get((rows[0], seed))) is not None:
+            columns |= {"minus_loss": pairs["loss"] - base["loss"], "minus_hits_unmasked": pairs["hits_unmasked"] - base["hit_unmasked"]}
         line = {"row": row, "seed": seed, "pairs": len(pairs), "sequences": pairs["sequence"].nunique()}
-        columns = {"loss": pairs["loss"], "hits": pairs["hit"]}
-        if (base, seed) in found:
-            columns["minus"] = pairs["loss"] - found[base, seed]["loss"]
         for name, values in columns.items():
             line |= dict(zip((name, f"{name}_low", f"{name}_high"), mean(pairs["sequence"], values)))
         lines.append(line)

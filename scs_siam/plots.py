@@ -220,6 +220,23 @@ def interval_plot(frame, base, label="difference in AUC"):
 
 
 @styled
+def leak_plot(held):
+    """Loss and hits on held-out pairs, a line a row of `evidence.validations`: filled with the masks of training, open without any mask."""
+    figure, places = chart(0.95 + 0.24 * len(held)), np.arange(len(held))
+    grid = figure.subplots(1, 2, sharey=True)
+    for axes, name, label in zip(grid, ("loss", "hits"), ("loss of held-out pairs", "share of pairs that are hit")):
+        for shift, end, colour, fill, what in ((-0.13, "", BLUE, BLUE, "masks as in training"),
+                                               (0.13, "_unmasked", VERMILLION, "white", "no mask, as in tracking")):
+            values = held[[f"{name}{end}{part}" for part in ("", "_low", "_high")]].to_numpy().T
+            axes.errorbar(values[0], places + shift, xerr=np.abs(values[1:] - values[0]), fmt="o", color=colour, markerfacecolor=fill,
+                          markersize=5, elinewidth=1.2, capsize=2.5, label=what)
+        axes.set_xlabel(label)
+    grid[0].set(yticks=places, yticklabels=held["row"], ylim=(len(held) - 0.5, -0.5))
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+@styled
 def time_plot(steps):
     """Milliseconds a frame of forms of a tracker, split into steps; `steps` has a column a form and a line a step."""
     figure = chart(0.9 + 0.3 * steps.shape[1])

@@ -151,7 +151,7 @@ def readme_block(of):
         lines.append(f"| {line.row}, measured | {line.benchmark} | {line.targets} | {auc} | {precision} |")
     success, precision = (paper.cell(9, "SCS-Siam", name) / 100 for name in ("success", "precision"))
     lines.append(f"| SCS-Siam, *printed in the paper* | OTB2015, trained on GOT-10k | 100 | {success:.3f} | {precision:.3f} |")
-    return "\n".join([*lines, "", _training_text(of), *_grid_table(), *_speed_table(of), *_claims_table(of)])
+    return "\n".join([*lines, "", _training_text(of), *_grid_table(), *_leak_table(), *_speed_table(of), *_claims_table(of)])
 
 
 def _grid_table():
@@ -165,7 +165,21 @@ def _grid_table():
     rows = sorted(means(found[found["benchmark"] == place]).itertuples(),  # by what shared seeds say; SCS-Siam is its own 0
                   key=lambda line: -apart[line.row].difference if line.row in apart else 0.0)
     head = f"| width {of.width:g}, {of.training['training.pairs']:,} pairs, on {place} | seeds | AUC | minus SCS-Siam (95 % interval) |"
-    return ["", head, "|---|---|---|---|", *(f"| {line.row} | {line.seeds} | {line.auc:.3f} | {gaps.get(line.row, '')} |" for line in rows)]
+    lines = [f"| {line.row} | {line.seeds} | {line.auc:.3f} | {gaps.get(line.row, '')} |" for line in rows]
+    spread, counted = evidence.between_seeds(found, place)
+    luck = f"From seed to seed the AUC of a row moves by {spread:.3f} (standard deviation, pooled over {counted} rows)." if counted else ""
+    return ["", head, "|---|---|---|---|", *lines, "", luck]
+
+
+def _leak_table():
+    """Hits on held-out pairs with the masks of training and without any (profile `held-out`); nothing without runs."""
+    held = evidence.validations(of := runs.profile("held-out"), runs.LEAK)
+    if held.empty:
+        return []
+    head = f"| width {of.width:g}, {held['pairs'][0]:,} held-out pairs | hits, masks as in training | hits, no mask (tracking) | points |"
+    lines = [f"| {line.row} | {line.hits:.1%} | {line.hits_unmasked:.1%} | {100 * line.leak:.1f} ({100 * line.leak_low:.1f} to "
+             f"{100 * line.leak_high:.1f}) |" for line in held.itertuples()]
+    return ["", head, "|---|---|---|---|", *lines]
 
 
 def _training_text(of):

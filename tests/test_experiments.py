@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from scs_siam import evidence, experiments, layouts, runs
@@ -210,6 +211,20 @@ def test_a_run_that_holds_out_is_validated_there_and_needs_no_benchmark(tmp_path
         assert run.state() == "current" and confirm_boxes(run, data)
     base, other = (np.loadtxt(run.folder / "validation.csv", delimiter=",", skiprows=1) for run in runs.runs(held))
     assert (base[:, 0] == other[:, 0]).all() and set(base[:, 0]) == {1, 3}, "the same pairs, of the second and the fourth video"
-    found = evidence.validations(held, "SCS-Siam").set_index("row")
-    assert found.loc["SCS-Siam+0.01-to-0.001", "minus"] == pytest.approx((other - base)[:, 1].mean())
-    assert found.loc["SCS-Siam", ["loss", "hits", "minus"]].tolist() == pytest.approx([base[:, 1].mean(), base[:, 2].mean(), 0])
+    found = evidence.validations(held, held.rows).set_index("row")
+    assert found.columns.tolist()[:3] == ["seed", "pairs", "sequences"] and found["pairs"].tolist() == [1024, 1024]
+    names = ["loss", "hits", "loss_unmasked", "hits_unmasked", "leak", "minus_loss", "minus_hits_unmasked"]
+    for line, table in (found.loc["SCS-Siam"], base), (found.loc["SCS-Siam+0.01-to-0.001"], other):
+        loss, hits, bare_loss, bare_hits = table[:, 1:].mean(0)
+        minus = (table - base)[:, [1, 4]].mean(0)
+        assert line[names].tolist() == pytest.approx([loss, hits, bare_loss, bare_hits, hits - bare_hits, *minus])
+
+
+def test_the_spread_between_seeds_is_pooled_over_rows_with_trainings_of_their_own():
+    means = {"SCS-Siam": (0.5, 0.7), "SSA-Siam": (0.4, 0.5, 0.6), "SCA-Siam": (0.1,), "untrained": (0, 1), "SCS-Siam@0.9-test": (0, 1),
+             "CFNet (published)": (0.6,)}
+    found = pd.DataFrame([{"row": row, "seed": seed, "benchmark": "OTB", "sequence": name, "auc": mean + off}
+                          for row, seeds in means.items() for seed, mean in enumerate(seeds) for name, off in (("a", 0.2), ("b", -0.2))])
+    assert evidence.between_seeds(found, "OTB") == (pytest.approx(((0.02 * 1 + 0.01 * 2) / 3) ** 0.5), 2)
+    spread, rows = evidence.between_seeds(found[found["seed"] == 0], "OTB")
+    assert np.isnan(spread) and rows == 0

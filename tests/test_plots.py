@@ -108,6 +108,16 @@ def test_an_interval_without_zero_is_filled():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b"] and axes.yaxis_inverted()
 
 
+def test_what_the_mask_gives_away_is_drawn_beside_what_is_left_without_it():
+    held = pd.DataFrame({"row": ["SCS-Siam@0.0", "SCS-Siam@1.0"], "loss": [0.1, 0.3], "loss_unmasked": [0.6, 0.3],
+                         "hits": [0.99, 0.9], "hits_unmasked": [0.7, 0.9]})
+    ends = {"_low": -0.05, "_high": 0.05}
+    held = held.assign(**{name + end: held[name] + shift for name in held.columns[1:] for end, shift in ends.items()})
+    for axes, name in zip(plots.leak_plot(held).axes, ("loss", "hits")):
+        for bar, end, fill in zip(axes.containers, ("", "_unmasked"), (figures.BLUE, "white")):
+            assert bar.lines[0].get_xdata().tolist() == held[name + end].tolist() and bar.lines[0].get_markerfacecolor() == fill
+
+
 def clip(shift, frames=9):
     truth = np.tile([60.0, 40, 20, 16], (frames, 1))
     truth[3] = np.nan

@@ -16,7 +16,8 @@ def held(tiny):
     return tiny.replace(**{"training.hold_out": 2}).training
 
 
-def test_loss_and_hits_are_those_of_a_loop(tiny, held, store):
+@pytest.mark.parametrize("kind", ["", "_unmasked"])
+def test_loss_and_hits_are_those_of_a_loop(tiny, held, store, kind):
     torch.manual_seed(0)
     model, pairs, losses, hits = SiameseNet(tiny.model), 20, [], []
     found = validate(model, store, held, pairs, seed=5)
@@ -24,14 +25,16 @@ def test_loss_and_hits_are_those_of_a_loop(tiny, held, store):
     templates, searches = PairSampler(store.index, held, held_out=True).draw(pairs, rng)
     for first in (0, BATCH):
         batch = make_batch(store, (templates[first:first + BATCH], searches[first:first + BATCH]), held, rng)
+        masked = (batch.template, batch.search) if kind else (batch.template_masked, batch.search_masked)
         with torch.no_grad():
-            responses = model(batch.template, batch.template_masked, batch.search, batch.search_masked).numpy()
+            responses = model(batch.template, masked[0], batch.search, masked[1]).numpy()
         for g, y in zip(responses[:, 0].astype(float), batch.label[:, 0].numpy()):
             losses.append(np.mean([np.log(1 + np.exp(-g[i, j] * y[i, j])) for i, j in np.ndindex(g.shape)]))
             hits.append(y[np.unravel_index(g.argmax(), g.shape)] > 0)
     sequences = [pair["sequence"] for pair in found]
     assert sequences == store.index["sequence"][templates].tolist() and set(sequences) == {1, 3}
-    assert [pair["loss"] for pair in found] == pytest.approx(losses, rel=1e-4) and [pair["hit"] for pair in found] == hits
+    assert [pair["loss" + kind] for pair in found] == pytest.approx(losses, rel=1e-4)
+    assert [pair["hit" + kind] for pair in found] == hits
 
 
 class Told(torch.nn.Module):
@@ -74,4 +77,6 @@ def test_what_cannot_be_validated(tiny, held, store, refused):
 def test_the_command(tiny, store, tmp_path, capsys):
     Trainer(tiny.replace(**{"training.hold_out": 2}), store, tmp_path, precision="fp32").run()
     cli.main(["validate", "--weights", str(tmp_path / "weights.safetensors"), "--store", str(store.root), "--pairs", "8"])
-    assert capsys.readouterr().out.startswith("8 pairs of 2 held-out sequences: loss 0.")
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == "8 pairs of 2 held-out sequences"
+    assert [line.split(": loss 0.")[0] for line in lines] == ["masked as in training", "unmasked as in tracking"]
