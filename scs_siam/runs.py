@@ -51,6 +51,7 @@ DEVIATIONS = {  # study: the paper or the released code; D14 turns round what ev
 }
 SCHEDULES = {f"SCS-Siam+{first:g}-to-{last:g}": Row("SCS-Siam", {"training.learning_rate": (first, last)})  # on held-out pairs alone (D13)
              for first, last in ((1e-2, 1e-4), (1e-2, 1e-3), (3e-2, 1e-3))}
+LENGTHS = {"SCS-Siam+32000-pairs": Row("SCS-Siam", {"training.pairs": 32_000})}  # half of what the profile reference trains
 LEAK = ("SCS-Siam", "SCS-Siam@0.0", "SCS-Siam@0.5", "SCS-Siam@1.0", "SCS-Siam+template-mask")  # what the mask gives away, on held-out pairs
 ROWS = {"untrained": Row("SCS-Siam", trained=False), **TABLE9, **TABLE8, **TABLE10, **MASKS, **DEVIATIONS}
 EVERYWHERE = ("untrained", "SiameseFC", "SiameseFC*", "SCA-Siam", "SSA-Siam", "SCS-Siam")  # scored on all benchmarks (Tables 3 to 7)
@@ -59,7 +60,7 @@ EVERYWHERE = ("untrained", "SiameseFC", "SiameseFC*", "SCA-Siam", "SSA-Siam", "S
 def row(name):
     """The row of this name: one of ROWS, or a variant trained with another sigma, such as "SCA-Siam@0.45"; BadInput if it is none."""
     variant, at, sigma = name.partition("@")
-    if name in (known := {**ROWS, **SCHEDULES}):
+    if name in (known := {**ROWS, **SCHEDULES, **LENGTHS}):
         return known[name]
     if at and variant in VARIANTS and re.fullmatch(r"0?\.\d+|[01](\.0+)?", sigma):
         return Row(variant, {"training.sigma": float(sigma)})
@@ -117,8 +118,8 @@ PROFILES = {
                      tests={"SynOTB": (2, 12), "SynTC128": (1, 8), "SynUAV123": (1, 8), "SynVOT2016": (1, 8), "SynVOT2017": (1, 8)}),
     "mini": Profile("mini", tuple(ROWS), width=0.125, train=(120, 12), vid=(60, 12), tests=SUITES,
                     training=_narrow(0.125, 1200, 10, 16)),
-    "reference": Profile("reference", ("untrained", "SCS-Siam"), width=0.5,
-                         training={"training.pairs": 32_000, "training.epochs": 25, "training.batch": 16,
+    "reference": Profile("reference", ("untrained", "SCS-Siam", *LENGTHS), width=0.5,
+                         training={"training.pairs": 64_000, "training.epochs": 25, "training.batch": 16,
                                    "training.sequence_weight": 1.0, "training.balanced": True,
                                    "training.learning_rate": (1e-2, 1e-3)}),  # the best of SCHEDULES on held-out pairs
     "quarter": Profile("quarter", tuple(ROWS), seeds=(0, 1, 2), width=0.25, tests=SUITES,
