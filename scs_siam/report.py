@@ -56,7 +56,10 @@ def finding(apart, base):
         return f"Nothing that could be compared with {base} was run."
     clear = [f"{line.row} by {line.difference:+.3f} ({line.low:+.3f} to {line.high:+.3f}, {line.seeds} seed{'s' * (line.seeds > 1)})"
              for line in apart.itertuples() if line.low > 0 or line.high < 0]
-    return f"Apart from {base}: {'; '.join(clear)}." if clear else f"None of the {len(apart)} rows can be told from {base}."
+    if clear:
+        return f"Apart from {base}: {'; '.join(clear)}."
+    what = f"None of the {len(apart)} rows can" if len(apart) > 1 else f"{apart['row'].iloc[0]} cannot"
+    return f"{what} be told from {base}."
 
 
 def costs(of):
