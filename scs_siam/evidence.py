@@ -130,11 +130,11 @@ def between_seeds(found, benchmark, metric="auc"):
     return float(np.sqrt(np.average(variance, weights=freedom[variance.index]))), len(variance)
 
 
-def validations(of, rows):
+def validations(of, rows, base="SCS-Siam"):
     """What held-out pairs say of some rows of a profile, a line a run: loss and hits, and all else with its 95 % interval over sequences.
 
     loss, hits: with the masks of training; loss_unmasked, hits_unmasked: without, as in tracking; leak: hits minus hits_unmasked;
-    minus_loss, minus_hits_unmasked: the difference to the first row, on the same pairs. Intervals are called loss_low, loss_high and so on.
+    minus_loss, minus_hits_unmasked: the difference to the row `base`, on the same pairs. Intervals are loss_low, loss_high and so on.
     """
     import pandas
 
@@ -143,8 +143,8 @@ def validations(of, rows):
     for row, seed in sorted(found, key=lambda key: (key[1], rows.index(key[0]))):
         pairs = found[row, seed].rename(columns=lambda name: name.replace("hit", "hits"))
         columns = {**pairs.drop(columns="sequence"), "leak": pairs["hits"] - pairs["hits_unmasked"]}
-        if (base := found.get((rows[0], seed))) is not None:
-            columns |= {"minus_loss": pairs["loss"] - base["loss"], "minus_hits_unmasked": pairs["hits_unmasked"] - base["hit_unmasked"]}
+        if (other := found.get((base, seed))) is not None:
+            columns |= {"minus_loss": pairs["loss"] - other["loss"], "minus_hits_unmasked": pairs["hits_unmasked"] - other["hit_unmasked"]}
         line = {"row": row, "seed": seed, "pairs": len(pairs), "sequences": pairs["sequence"].nunique()}
         for name, values in columns.items():
             line |= dict(zip((name, f"{name}_low", f"{name}_high"), mean(pairs["sequence"], values)))

@@ -20,7 +20,7 @@ from .track import Tracker
 from .train import Trainer
 from .validation import validate
 from .weights import load_weights, save_weights
-from .workers import Pool, threads_each
+from .workers import Pool, cores, threads_each
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def reproduce(of, jobs=None, device="cpu", on_wait=None):
     {id: 0 to 1}.
     """
     data = write_data(of)
-    jobs = jobs or (machine.cores() if device == "cpu" else 1)
+    jobs = jobs or (cores() if device == "cpu" else 1)
     todo = [run for run in runs(of) if run.has_data and not is_current(run, data)]
     for run in {(run.row.data, needed_size(run.config.training)): run for run in todo}.values():
         open_store(run, data, workers=jobs)

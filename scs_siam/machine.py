@@ -1,9 +1,10 @@
 """What this machine is and how it is best used."""
 import ctypes
-import os
 import platform
 
 import torch
+
+from .workers import cores
 
 
 def default_precision(device="cpu"):
@@ -57,11 +58,6 @@ def _processor():
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def cores():
-    """Cores that this process may use; a job scheduler, or taskset, can give it fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(device="cpu"):

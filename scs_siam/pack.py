@@ -12,10 +12,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import experiments, layouts, machine, runs
+from . import experiments, layouts, runs
 from .files import BadInput, atomic, read_json, write_json
 from .paper import root
 from .store import read_videos
+from .workers import cores
 
 PART = 50_000_000  # bytes of a part, at most
 RESERVE = 10  # seconds of the given minutes that are kept for collecting
@@ -120,7 +121,7 @@ def _bring(one, data, device, until):
 
     if experiments.is_current(one, data):
         return True
-    experiments.open_store(one, data, workers=machine.cores())
+    experiments.open_store(one, data, workers=cores())
     if not experiments.train_run(one.trained_by, data, device, until=until):
         return False
     try:

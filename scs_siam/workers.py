@@ -6,7 +6,11 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from .files import BadInput
-from .machine import cores
+
+
+def cores():
+    """Cores that this process may use; a job scheduler, or taskset, can give it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_each(jobs):

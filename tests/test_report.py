@@ -129,15 +129,15 @@ def figures_of_the_grid(found):
     sigmas = [runs.sigma_row(sigma) for sigma in (0, 0.3, 0.5, 0.7, 1)]
     order = ("SCS-Siam", "SCA-Siam", "SSA-Siam", "SiameseFC*", "SiameseFC", "SiamFC (published)", "CFNet (published)", "untrained")
     main = [row for row in order if row in set(found["row"])]
-    scores, held = report.scores(runs.profile("quarter")), evidence.validations(runs.profile("held-out"), runs.LEAK).set_index("row")
+    scores, held = report.scores(runs.profile("quarter")), runs.profile("held-out")
     return {"sigma": plots.sigmas(found), "sigma_differences": apart(sigmas),
             "mask_study": apart([*runs.MASKS, "SCS-Siam@1.0"]),
             "table9_differences": apart(runs.TABLE9), "ledger": scores[scores["benchmark"] == place],
             "figure7": plots.spread(curves, place, main),
             "figure8": plots.spread(curves, place, [row for row in main if row in runs.ROWS and row != "untrained"]),
             "figure10": plots.spread(curves, "SynUAV123", main),
-            "mask_leak": held.loc[[*map(runs.sigma_row, (0.0, 0.5, 0.9, 1.0)), "SCS-Siam+template-mask"]].reset_index(),
-            "schedules": evidence.validations(runs.profile("held-out"), ("SCS-Siam", *runs.SCHEDULES))}
+            "mask_leak": evidence.validations(held, runs.LEAK),
+            "schedules": evidence.validations(held, ("SCS-Siam", *runs.SCHEDULES))}
 
 
 def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
