@@ -71,7 +71,7 @@ test: $(STAMP) ## ruff, the tests, the stored notebooks (strict nbval) and every
 		--nbval --nbval-current-env --nbval-cell-timeout=180 $(TESTS) $(NOTEBOOKS)
 
 notebooks: $(STAMP) ## run every notebook with its defaults and store the result of those that succeed
-	@OMP_NUM_THREADS=1 $(BIN)/python -m scs_siam.notebooks $(NOTEBOOKS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m scs_siam.tools.notebooks $(NOTEBOOKS)
 
 sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, JOBS at a time; ENGINE=ray GPUS=1: on a Ray cluster
 	@$(BIN)/scs-siam sweep $(NOTEBOOK) profile=$(PROFILE) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) \
@@ -90,13 +90,13 @@ bench: $(STAMP) ## measure speed: crop store, training, tracking
 
 gpu-pack: $(STAMP) ## code and data for a machine with a card, in parts of at most 50 MB (TRAIN=root TEST="NAME=root ..." [PACK=profile ROWS=a,b])
 	@rm -rf build/gpu-pack
-	@$(BIN)/python -m scs_siam.pack make --profile $(PACK) --train "$(TRAIN)" --rows "$(ROWS)" --seeds "$(call commas,$(PACK_SEEDS))" --test $(TEST)
+	@$(BIN)/python -m scs_siam.tools.pack make --profile $(PACK) --train "$(TRAIN)" --rows "$(ROWS)" --seeds "$(call commas,$(PACK_SEEDS))" --test $(TEST)
 
 # Needs no .venv: on a bare machine PYTHON is any Python that has PyTorch. What an earlier call has trained is kept.
 gpu-run: ## train and evaluate the pack on this machine's card within MINUTES=9; the runs come to data/results/
 	@mkdir -p build/gpu-run && for part in build/gpu-pack/part-*.tar; do tar xf $$part -C build/gpu-run || exit 1; done
 	@python=$(if $(wildcard $(BIN)/python),$(abspath $(BIN)/python),$(PYTHON)); cd build/gpu-run && \
-		PYTHONPATH=. $$python -m scs_siam.pack run --minutes $(MINUTES) --device $(GPU)
+		PYTHONPATH=. $$python -m scs_siam.tools.pack run --minutes $(MINUTES) --device $(GPU)
 	@tar xzf build/gpu-run/results.tar.gz
 
 torture: $(STAMP) ## kill trainings, evaluations, stores, sweeps and reproduce KILLS times each and compare with undisturbed ones

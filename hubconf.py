@@ -1,4 +1,5 @@
 """torch.hub: torch.hub.load(FOLDER, "scs_siam", source="local") gives a tracker that is ready for init(frame, box) and update(frame)."""
+
 from scs_siam.config import Config
 from scs_siam.model import SiameseNet
 from scs_siam.track import Tracker

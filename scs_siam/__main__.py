@@ -1,4 +1,5 @@
 """python -m scs_siam is the command scs-siam."""
-from .cli import main
+
+from scs_siam.cli import main
 
 main()

@@ -1,11 +1,12 @@
 """What the layers of a network are and cost, read off the network as it runs (Table 1). Nothing is computed: tensors carry shapes only."""
+
 from dataclasses import dataclass
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from .model import SiameseNet, cross_correlation
+from scs_siam.model import SiameseNet, cross_correlation
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,13 @@ class _Calls(TorchFunctionMode):
         out = function(*args, **(kwargs or {}))
         name = getattr(function, "__name__", "")
         if name == "conv2d":
-            self.seen.append(("Conv", args[1].shape[-1], args[3][0], tuple(args[0].shape), tuple(out.shape)))
+            self.seen.append(
+                ("Conv", args[1].shape[-1], args[3][0], tuple(args[0].shape), tuple(out.shape))
+            )
         elif name == "max_pool2d":
-            self.seen.append(("Max-Pool", args[1], kwargs["stride"], tuple(args[0].shape), tuple(out.shape)))
+            self.seen.append(
+                ("Max-Pool", args[1], kwargs["stride"], tuple(args[0].shape), tuple(out.shape))
+            )
         return out
 
 
@@ -51,20 +56,34 @@ def trace(config, size):
     layers = [Layer("Input", None, None, None, 3, size, 1, 1)]
     layers += _layers(block.seen, layers)
     if config.fusion:
-        layers.append(Layer("Feature Fusion", None, None, None, *fused.shape[1:3], layers[-1].view, layers[-1].step))
+        layers.append(
+            Layer(
+                "Feature Fusion",
+                None,
+                None,
+                None,
+                *fused.shape[1:3],
+                layers[-1].view,
+                layers[-1].step,
+            )
+        )
     return layers + _layers(rest.seen, layers)
 
 
 def _layers(calls, before):
     """Layers of noted calls; numbers and views go on from the layers `before` them."""
     view, step = before[-1].view, before[-1].step
-    number = {kind: sum(layer.name.startswith(kind) for layer in before) for kind in ("Conv", "Max-Pool")}
+    number = {
+        kind: sum(layer.name.startswith(kind) for layer in before) for kind in ("Conv", "Max-Pool")
+    }
     layers = []
     for kind, window, stride, given, out in calls:
         number[kind] += 1
         view, step = view + (window - 1) * step, step * stride
         channels_in = given[1] if kind == "Conv" else None
-        layers.append(Layer(f"{kind}{number[kind]}", window, stride, channels_in, out[1], out[2], view, step))
+        layers.append(
+            Layer(f"{kind}{number[kind]}", window, stride, channels_in, out[1], out[2], view, step)
+        )
     return layers
 
 
@@ -72,7 +91,10 @@ def shapes(config, template_size, search_size):
     """(channels, height, width) by name: T, B(T), psi(Z), S, B(S), psi(X) and g, for square images of the two sizes in pixels."""
     with torch.device("meta"):
         model = SiameseNet(config).eval()
-        images = torch.empty(1, 3, template_size, template_size), torch.empty(1, 3, search_size, search_size)
+        images = (
+            torch.empty(1, 3, template_size, template_size),
+            torch.empty(1, 3, search_size, search_size),
+        )
         found = {}
         for image, name, fused in zip(images, "TS", "ZX"):
             block = model.block(image)
@@ -85,7 +107,12 @@ def parameters(config):
     """Number of trained parameters by part of Eq. 1 to 5: B, psi, Delta, Omega, b; parts that a network lacks count 0."""
     with torch.device("meta"):
         model = SiameseNet(config)
-    counts = {"B": _count(model.block) + _count(model.block_masked), "psi": _count(model.psi), "Delta": 0, "Omega": 0}
+    counts = {
+        "B": _count(model.block) + _count(model.block_masked),
+        "psi": _count(model.psi),
+        "Delta": 0,
+        "Omega": 0,
+    }
     for attention in (model.attention, model.attention_search):
         for name, module in zip(config.attention, attention or ()):
             counts["Delta" if name == "channel" else "Omega"] += _count(module)
@@ -100,9 +127,15 @@ def multiplications(config, template_size, search_size):
     """Multiply-adds of one template embedding, one search embedding and one response, for one image at test time (S_sm = S)."""
     with torch.device("meta"):
         model = SiameseNet(config).eval()
-        template, search = torch.empty(1, 3, template_size, template_size), torch.empty(1, 3, search_size, search_size)
+        template, search = (
+            torch.empty(1, 3, template_size, template_size),
+            torch.empty(1, 3, search_size, search_size),
+        )
         counts = {}
-        for name, work in (("template", lambda: model.embed_template(template)), ("search", lambda: model.embed_search(search))):
+        for name, work in (
+            ("template", lambda: model.embed_template(template)),
+            ("search", lambda: model.embed_search(search)),
+        ):
             with FlopCounterMode(display=False) as counter:
                 counts[name] = work(), counter
         with FlopCounterMode(display=False) as counter:

@@ -1,4 +1,5 @@
 """The network: Sec. 3.1 to 3.4, Eq. 1 to 5, Table 1. Images are float (B, 3, H, W) with values 0..255 (D24)."""
+
 from copy import deepcopy
 
 import torch
@@ -6,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .attention import ChannelAttention, SpatialAttention
+from scs_siam.attention import ChannelAttention, SpatialAttention
 
 STRIDE = 8  # pixels of a search crop between neighbouring cells of the response
 
@@ -25,6 +26,7 @@ def cross_correlation(template, search):
 
 def response_side(template_size, search_size):
     """Cells of a side of the response (Table 1): 17 for 127 and 255 or 135 and 263 pixels, 15 for 127 and 239 (D28)."""
+
     def features(size):
         block = ((size - 11) // 2 + 1 - 3) // 2 + 1
         return (block - 4 - 3) // 2 + 1 - 6
@@ -42,7 +44,9 @@ class FirstBlock(nn.Module):
 
     def forward(self, image):
         """(B, 3, 255, 255) -> (B, 192, 61, 61) at width 1."""
-        return F.relu(F.max_pool2d(self.norm(self.conv(image)), 3, 2))  # the rectifier is monotone: pooling first gives the same, sooner
+        return F.relu(
+            F.max_pool2d(self.norm(self.conv(image)), 3, 2)
+        )  # the rectifier is monotone: pooling first gives the same, sooner
 
 
 class SiameseNet(nn.Module):
@@ -54,7 +58,9 @@ class SiameseNet(nn.Module):
         first, layers = _backbone(config)
         norm = {"eps": config.bn_eps, "momentum": config.bn_momentum}
         self.block = FirstBlock(first, **norm)
-        self.block_masked = None if config.shared_block or not config.fusion else FirstBlock(first, **norm)  # D1
+        self.block_masked = (
+            None if config.shared_block or not config.fusion else FirstBlock(first, **norm)
+        )  # D1
         self.psi, channels = _psi(first, layers, norm)
         self.attention = _attention(config, channels)
         self.attention_search = _attention(config, channels) if config.attention_on_search else None
@@ -80,12 +86,16 @@ class SiameseNet(nn.Module):
 
     def respond(self, template_features, search_features):
         """Response map g of Eq. 4 from both embeddings: (B, 1, 17, 17)."""
-        response = self.config.response_scale * cross_correlation(template_features, search_features)  # D10
+        response = self.config.response_scale * cross_correlation(
+            template_features, search_features
+        )  # D10
         return response if self.b is None else response + self.b
 
     def forward(self, template, template_masked, search, search_masked):
         """g(T, S) of Eq. 4: four images -> (B, 1, 17, 17)."""
-        return self.respond(self.embed_template(template, template_masked), self.embed_search(search, search_masked))
+        return self.respond(
+            self.embed_template(template, template_masked), self.embed_search(search, search_masked)
+        )
 
 
 def folded(model):
@@ -97,7 +107,10 @@ def folded(model):
         elif isinstance(block, nn.Sequential):
             for i in range(len(block) - 1):
                 if isinstance(block[i], nn.Conv2d) and isinstance(block[i + 1], nn.BatchNorm2d):
-                    block[i], block[i + 1] = fuse_conv_bn_eval(block[i], block[i + 1]), nn.Identity()
+                    block[i], block[i + 1] = (
+                        fuse_conv_bn_eval(block[i], block[i + 1]),
+                        nn.Identity(),
+                    )
     return copy
 
 
@@ -107,12 +120,20 @@ def multiplications(config, template_size=None, search_size=None):
     A first block that sees one image twice is counted once.
     """
     training, first, total = config.training, None, 0
-    masked = {"template": training.mask_template and training.sigma < 1, "search": training.mask_search and training.sigma < 1}
+    masked = {
+        "template": training.mask_template and training.sigma < 1,
+        "search": training.mask_search and training.sigma < 1,
+    }
     sides = {}
-    for branch, size in (("template", template_size or training.template_size), ("search", search_size or training.search_size)):
+    for branch, size in (
+        ("template", template_size or training.template_size),
+        ("search", search_size or training.search_size),
+    ):
         first, layers = _backbone(config.model)
         size = (size - 11) // 2 + 1
-        passes = 2 if config.model.fusion and (masked[branch] or not config.model.shared_block) else 1
+        passes = (
+            2 if config.model.fusion and (masked[branch] or not config.model.shared_block) else 1
+        )
         total += passes * size**2 * first * 3 * 121
         size, channels = (size - 3) // 2 + 1, first
         for layer in layers:
@@ -124,21 +145,37 @@ def multiplications(config, template_size=None, search_size=None):
             total += size**2 * out * channels * kernel**2 // groups
             channels = out
         sides[branch] = size
-    return total + (sides["search"] - sides["template"] + 1) ** 2 * channels * sides["template"] ** 2
+    return (
+        total + (sides["search"] - sides["template"] + 1) ** 2 * channels * sides["template"] ** 2
+    )
 
 
 def _backbone(config):
     """Channels of the first block and the layers of psi: (kernel, channels, groups, followed by BN + ReLU) or "pool"."""
     if config.backbone == "alexnet":
-        first, layers = 96, [(5, 256, 2, True), "pool", (3, 384, 1, True), (3, 384, 2, True), (3, 256, 2, False)]
+        first, layers = (
+            96,
+            [(5, 256, 2, True), "pool", (3, 384, 1, True), (3, 384, 2, True), (3, 256, 2, False)],
+        )
     else:  # Table 1
-        first, layers = 192, [(3, 256, 1, not config.plain_conv2), (3, 256, 1, True), "pool",  # D3
-                              (3, 512, 1, True), (3, 512, 1, True), (3, 384, 1, False)]
+        first, layers = (
+            192,
+            [
+                (3, 256, 1, not config.plain_conv2),
+                (3, 256, 1, True),
+                "pool",  # D3
+                (3, 512, 1, True),
+                (3, 512, 1, True),
+                (3, 384, 1, False),
+            ],
+        )
 
     def scaled(channels):
         return max(8, round(channels * config.width / 8) * 8)
 
-    return scaled(first), [layer if layer == "pool" else (layer[0], scaled(layer[1]), *layer[2:]) for layer in layers]
+    return scaled(first), [
+        layer if layer == "pool" else (layer[0], scaled(layer[1]), *layer[2:]) for layer in layers
+    ]
 
 
 def _psi(channels, layers, norm):
@@ -157,14 +194,24 @@ def _psi(channels, layers, norm):
 def _attention(config, channels):
     """The attention modules in the order of the variant, or None where the variant has none."""
     make = {
-        "channel": lambda: ChannelAttention(channels, config.channel_pools, config.channel_reduction, config.channel_fusion),
-        "spatial": lambda: SpatialAttention(channels, config.spatial_parts, config.context_product, config.bn_eps, config.bn_momentum),
+        "channel": lambda: ChannelAttention(
+            channels, config.channel_pools, config.channel_reduction, config.channel_fusion
+        ),
+        "spatial": lambda: SpatialAttention(
+            channels,
+            config.spatial_parts,
+            config.context_product,
+            config.bn_eps,
+            config.bn_momentum,
+        ),
     }
     return nn.Sequential(*[make[name]() for name in config.attention]) if config.attention else None
 
 
 def _attend(attention, features):
-    return features if attention is None else attention(features) + features  # skip connection, Eq. 4, D9
+    return (
+        features if attention is None else attention(features) + features
+    )  # skip connection, Eq. 4, D9
 
 
 def _initialise(module):

@@ -2,15 +2,16 @@
 
 The random numbers are drawn on the host by a NumPy generator, so one seed gives the same batch on a CPU and on a GPU.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .files import BadInput
-from .model import STRIDE, response_side
-from .soft_mask import blend
+from scs_siam.model import STRIDE, response_side
+from scs_siam.runtime.files import BadInput
+from scs_siam.soft_mask import blend
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,22 @@ class PairSampler:
         sequence, self.frame = index["sequence"].astype(np.int64), index["frame"].astype(np.int64)
         first = np.flatnonzero(np.diff(sequence, prepend=-1))
         count = np.diff(np.append(first, len(sequence)))
-        out = sequence[first] % config.hold_out == config.hold_out - 1 if config.hold_out else np.zeros(len(first), bool)
+        out = (
+            sequence[first] % config.hold_out == config.hold_out - 1
+            if config.hold_out
+            else np.zeros(len(first), bool)
+        )
         kept = out == held_out
         if not kept.any():
-            raise BadInput("the sampler has no sequence to draw from; choose another training.hold_out")
+            raise BadInput(
+                "the sampler has no sequence to draw from; choose another training.hold_out"
+            )
         self.first, self.count = first[kept], count[kept]
         self.weight = np.cumsum(self.count ** float(config.sequence_weight))
         self.distance = config.max_distance
-        self.span = int(self.frame.max()) + 2 * self.distance + 1  # keeps the frames of two sequences apart in one sorted key
+        self.span = (
+            int(self.frame.max()) + 2 * self.distance + 1
+        )  # keeps the frames of two sequences apart in one sorted key
         self.key = sequence * self.span + self.frame
 
     def draw(self, n, rng):
@@ -55,17 +64,30 @@ class PairSampler:
 
 def draw_augmentation(n, config, rng):
     """Random numbers of one batch, host arrays: what happens to template and search, and to their masked twins (D16, D18)."""
+
     def geometry(shift):
-        return {"shift": rng.uniform(-shift, shift, (n, 2)), "stretch": 1 + rng.uniform(-1, 1, (n, 2)) * config.max_stretch}
+        return {
+            "shift": rng.uniform(-shift, shift, (n, 2)),
+            "stretch": 1 + rng.uniform(-1, 1, (n, 2)) * config.max_stretch,
+        }
 
     def colour():
-        return {"gain": 1 + rng.uniform(-1, 1, (n, 3)) * config.colour, "offset": 128 * rng.uniform(-1, 1, (n, 3)) * config.colour}
+        return {
+            "gain": 1 + rng.uniform(-1, 1, (n, 3)) * config.colour,
+            "offset": 128 * rng.uniform(-1, 1, (n, 3)) * config.colour,
+        }
 
-    draws = {"mirror": np.where(rng.random(n) < config.flip, -1.0, 1.0), "grey": (rng.random(n) < config.grey).astype(float),
-             "blurred": np.flatnonzero(rng.random(n) < config.blur), "sigma_blur": rng.uniform(0.5, 2.0, n)}
+    draws = {
+        "mirror": np.where(rng.random(n) < config.flip, -1.0, 1.0),
+        "grey": (rng.random(n) < config.grey).astype(float),
+        "blurred": np.flatnonzero(rng.random(n) < config.blur),
+        "sigma_blur": rng.uniform(0.5, 2.0, n),
+    }
     for name, shift in zip(("template", "search"), config.max_shift):
         draws[name] = {**geometry(shift), **colour()}
-        draws[name + "_masked"] = draws[name] if config.aligned else {**draws[name], **geometry(shift)}  # D16
+        draws[name + "_masked"] = (
+            draws[name] if config.aligned else {**draws[name], **geometry(shift)}
+        )  # D16
     return draws
 
 
@@ -82,7 +104,9 @@ def draw_batch(store, rows, config, rng, part=slice(None)):
     """What the host does for a batch: the random numbers of all its pairs, and the crops of those in `part`, read from the store."""
     draws = _share(draw_augmentation(len(rows[0]), config, rng), part)
     rows = tuple(ids[part] for ids in rows)
-    return Drawn(rows, draws, {name: store.read(ids) for name, ids in zip(("template", "search"), rows)})
+    return Drawn(
+        rows, draws, {name: store.read(ids) for name, ids in zip(("template", "search"), rows)}
+    )
 
 
 def make_batch(store, rows, config, rng, device="cpu"):
@@ -93,14 +117,28 @@ def make_batch(store, rows, config, rng, device="cpu"):
 def augment(store, drawn, config, device="cpu"):
     """The Batch that a Drawn becomes on the device: crops, masks and labels of all pairs at once, without a word back to the host."""
     rows, draws, images = drawn.rows, drawn.draws, {}
-    for name, ids, size in zip(("template", "search"), rows, (config.template_size, config.search_size)):
+    for name, ids, size in zip(
+        ("template", "search"), rows, (config.template_size, config.search_size)
+    ):
         index = {key: _tensor(store.index[key][ids], device) for key in ("box", "image", "mean")}
         patch = torch.as_tensor(drawn.crops[name]).to(device, non_blocking=True)
-        moved = _offset_of_masked(store.index, rows) if name == "search" and config.mask_centre == "template" else 0.0  # D15
+        moved = (
+            _offset_of_masked(store.index, rows)
+            if name == "search" and config.mask_centre == "template"
+            else 0.0
+        )  # D15
         masks = config.mask_template if name == "template" else config.mask_search
-        images[name], images[name + "_masked"] = _augment(patch, index, size, draws, name, moved, masks, config)
+        images[name], images[name + "_masked"] = _augment(
+            patch, index, size, draws, name, moved, masks, config
+        )
     label = make_label(config, draws, device)
-    return Batch(images["template"], images["template_masked"], images["search"], images["search_masked"], label)
+    return Batch(
+        images["template"],
+        images["template_masked"],
+        images["search"],
+        images["search_masked"],
+        label,
+    )
 
 
 def _share(draws, part):
@@ -114,7 +152,11 @@ def _share(draws, part):
     for name in ("template", "search"):
         for key in (name, name + "_masked"):
             twin = key != name and draws[key] is draws[name]
-            shared[key] = shared[name] if twin else {kind: values[part] for kind, values in draws[key].items()}
+            shared[key] = (
+                shared[name]
+                if twin
+                else {kind: values[part] for kind, values in draws[key].items()}
+            )
     return shared
 
 
@@ -128,11 +170,19 @@ def _augment(patch, index, size, draws, name, moved, masks, config):
     """Image and masked image (B, 3, size, size) from stored crops (B, S, S, 3) uint8."""
     device, twin = patch.device, draws[name + "_masked"]
     margin = 0 if np.ndim(moved) else _margin(patch.shape[1], size, config)
-    patch = patch[:, margin:patch.shape[1] - margin, margin:patch.shape[1] - margin].permute(0, 3, 1, 2)
-    layers = torch.empty((len(patch), 6 if masks else 3, *patch.shape[2:]), device=device)  # I - mean, and I * inside
-    image, mean = _recolour(layers[:, :3].copy_(patch), index["mean"][:, :, None, None].clone(), draws, name)
+    patch = patch[:, margin : patch.shape[1] - margin, margin : patch.shape[1] - margin].permute(
+        0, 3, 1, 2
+    )
+    layers = torch.empty(
+        (len(patch), 6 if masks else 3, *patch.shape[2:]), device=device
+    )  # I - mean, and I * inside
+    image, mean = _recolour(
+        layers[:, :3].copy_(patch), index["mean"][:, :, None, None].clone(), draws, name
+    )
     beyond = _inside(image, layers[:, 3:], index, margin, config) if masks else None
-    image -= mean  # beyond the stored crop the sampler reads 0, so the mean continues the image (D17)
+    image -= (
+        mean  # beyond the stored crop the sampler reads 0, so the mean continues the image (D17)
+    )
     grid = _grid(draws[name], draws["mirror"], 0.0, size, patch.shape[-1], device)
     blur = _blur if name == "search" else lambda image, draws: image
     if masks and twin is draws[name] and np.ndim(moved) == 0:
@@ -159,7 +209,9 @@ def _recolour(image, mean, draws, name):
         for x in (image, mean):
             x[where] = x[where].mean(1, keepdim=True).expand(-1, 3, -1, -1)
     if np.any(draws[name]["offset"]):
-        gain, offset = (_tensor(draws[name][key], image.device)[:, :, None, None] for key in ("gain", "offset"))
+        gain, offset = (
+            _tensor(draws[name][key], image.device)[:, :, None, None] for key in ("gain", "offset")
+        )
         for x in (image, mean):
             x.mul_(gain).add_(offset).clamp_(0, 255)
     return image, mean
@@ -177,7 +229,9 @@ def _inside(image, out, index, margin, config):
     torch.mul(image, mask, out=out)
     if config.mask_padding == "dimmed":
         return 0.0
-    beyond = out.sum((2, 3), keepdim=True) / frame[:, 2:].prod(1)[:, None, None, None]  # D17: mean of I * inside over the frame
+    beyond = (
+        out.sum((2, 3), keepdim=True) / frame[:, 2:].prod(1)[:, None, None, None]
+    )  # D17: mean of I * inside over the frame
     out -= beyond * _between(line, frame[:, :2], frame[:, :2] + frame[:, 2:])
     return beyond
 
@@ -193,7 +247,10 @@ def _grid(draw, mirror, moved, size, patch, device):
     line = np.arange(size) - (size - 1) / 2
     stretch = draw["stretch"] * np.stack([mirror, np.ones_like(mirror)], 1)
     middle = (draw["shift"] + moved) / ((patch - 1) / 2)
-    x, y = (_tensor(middle[:, k, None] + stretch[:, k, None] * line / ((patch - 1) / 2), device) for k in (0, 1))
+    x, y = (
+        _tensor(middle[:, k, None] + stretch[:, k, None] * line / ((patch - 1) / 2), device)
+        for k in (0, 1)
+    )
     return torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), -1)
 
 
@@ -211,23 +268,39 @@ def _blur(image, draws):
     kernel = _tensor(kernel / kernel.sum(1, keepdims=True), image.device).repeat_interleave(3, 0)
     where = _tensor(rows, image.device, np.int64)
     flat = F.pad(image[where].flatten(0, 1)[None], (4, 4, 4, 4), mode="replicate")
-    flat = F.conv2d(F.conv2d(flat, kernel[:, None, None, :], groups=len(kernel)), kernel[:, None, :, None], groups=len(kernel))
+    flat = F.conv2d(
+        F.conv2d(flat, kernel[:, None, None, :], groups=len(kernel)),
+        kernel[:, None, :, None],
+        groups=len(kernel),
+    )
     return image.index_copy(0, where, flat[0].unflatten(0, (len(rows), 3)))
 
 
 def make_label(config, draws, device="cpu"):
     """Labels (B, 1, r, r) of Eq. 7: +1 within `positive_radius` pixels (L1) of the target, -1 elsewhere (D14, D29)."""
     cells = response_side(config.template_size, config.search_size)
-    line = np.arange(cells) * STRIDE - (config.search_size - config.template_size) / 2  # displacement that a cell means
+    line = (
+        np.arange(cells) * STRIDE - (config.search_size - config.template_size) / 2
+    )  # displacement that a cell means
     moved = np.zeros((len(draws["mirror"]), 2))
     if config.label_follows:  # D29: a crop that moves right shows the target further left
         direction = np.stack([draws["mirror"], np.ones_like(draws["mirror"])], 1)
-        moved = sum(sign * draws[name]["shift"] / draws[name]["stretch"] for sign, name in ((-1, "search"), (1, "template"))) * direction
-    distance = np.abs(line[None, None, :] - moved[:, 0, None, None]) + np.abs(line[None, :, None] - moved[:, 1, None, None])
+        moved = (
+            sum(
+                sign * draws[name]["shift"] / draws[name]["stretch"]
+                for sign, name in ((-1, "search"), (1, "template"))
+            )
+            * direction
+        )
+    distance = np.abs(line[None, None, :] - moved[:, 0, None, None]) + np.abs(
+        line[None, :, None] - moved[:, 1, None, None]
+    )
     return _tensor(np.where(distance <= config.positive_radius, 1.0, -1.0)[:, None], device)
 
 
 def _tensor(array, device, kind=np.float32):
     """An array on the device; to a card it goes through pinned memory, so that the host does not wait for what is queued there."""
     host = torch.as_tensor(np.asarray(array, kind))
-    return (host.pin_memory() if torch.device(device).type == "cuda" else host).to(device, non_blocking=True)
+    return (host.pin_memory() if torch.device(device).type == "cuda" else host).to(
+        device, non_blocking=True
+    )

@@ -7,10 +7,11 @@ Cropping is linear in the image, so a crop of a masked image needs no second mas
 
 `blend` is that line. It gives the masked crop for any sigma from the same two crops.
 """
+
 import numpy as np
 
-from .boxes import check_box
-from .files import BadInput
+from scs_siam.data.boxes import check_box
+from scs_siam.runtime.files import BadInput
 
 
 def soft_mask(shape, box, sigma):

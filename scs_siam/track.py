@@ -1,4 +1,5 @@
 """Tracking: Algorithm 2 and Sec. 4.1, with the habit of OpenCV's trackers: init(frame, box), then update(frame)."""
+
 from copy import deepcopy
 
 import cv2
@@ -6,13 +7,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .boxes import center, check_box, from_center, from_one_based, to_one_based
-from .crops import box_in_crop, context_side, crop, crop_matrix, mean_colour
-from .files import BadInput
-from .integers import IntegerSearch, fastest
-from .machine import default_precision, keep_freed_memory
-from .model import STRIDE, folded
-from .soft_mask import blend, soft_mask
+from scs_siam.data.boxes import center, check_box, from_center, from_one_based, to_one_based
+from scs_siam.data.crops import box_in_crop, context_side, crop, crop_matrix, mean_colour
+from scs_siam.model import STRIDE, folded
+from scs_siam.runtime.files import BadInput
+from scs_siam.runtime.hardware import default_precision, keep_freed_memory
+from scs_siam.runtime.int8 import IntegerSearch, fastest
+from scs_siam.soft_mask import blend, soft_mask
 
 PRECISIONS = ("fast", "exact", "int8", "bf16")
 
@@ -36,7 +37,9 @@ class Tracker:
         self.dtype = torch.bfloat16 if self.form == "bf16" else torch.float32
         self.model = model.to(self.device, self.dtype, memory_format=torch.channels_last)
         self.scales = config.scale_step ** (np.arange(config.scales) - (config.scales - 1) / 2)
-        self.penalty = np.where(np.arange(config.scales) == config.scales // 2, 1.0, config.scale_penalty)  # D21
+        self.penalty = np.where(
+            np.arange(config.scales) == config.scales // 2, 1.0, config.scale_penalty
+        )  # D21
 
     def _form(self, precision, trained, model):
         """The form to compute in, and the network of integers where that is it."""
@@ -47,7 +50,9 @@ class Tracker:
             wanted = fastest() if self.device.type == "cpu" else default_precision(self.device)
         if wanted != "int8":
             return wanted, None
-        if self.device.type == "cpu" and self.config.sigma == 1 and IntegerSearch.fits(trained):  # a dimmed image has fractions
+        if (
+            self.device.type == "cpu" and self.config.sigma == 1 and IntegerSearch.fits(trained)
+        ):  # a dimmed image has fractions
             integers = IntegerSearch(deepcopy(trained))
             if integers.agrees(model, self.config.search_size):
                 return "int8", integers
@@ -62,7 +67,9 @@ class Tracker:
         box = check_box(box, "first box", frame.shape)
         self.centre, self.size = center(box), box[2:].copy()
         self.limits = np.outer(self.config.size_limits, self.size)  # D26
-        self.crops = np.empty((self.config.scales, self.config.search_size, self.config.search_size, 3), np.uint8)
+        self.crops = np.empty(
+            (self.config.scales, self.config.search_size, self.config.search_size, 3), np.uint8
+        )
         side, size = self._side() * self.config.template_size, self.config.template_size
         template = crop(frame, self.centre, side, size, mean_colour(frame))
         masked = None
@@ -78,7 +85,11 @@ class Tracker:
     def search(self):
         """The search crop (263, 263, 3) uint8 that the last `update` chose."""
         chosen = self.crops[self.scale]
-        return chosen if isinstance(chosen, np.ndarray) else chosen.permute(1, 2, 0).byte().cpu().numpy()
+        return (
+            chosen
+            if isinstance(chosen, np.ndarray)
+            else chosen.permute(1, 2, 0).byte().cpu().numpy()
+        )
 
     def track(self, frames, box, on_frame=None):
         """Boxes (N, 4) of a whole clip from its frames in order and the first box; `on_frame(frame, box)` sees each as it comes."""
@@ -105,12 +116,30 @@ class Tracker:
         if self.device.type != "cpu" and self.config.sigma == 1:
             self.crops = cut_on_card(frame, self.centre, sides, size, padding, self.device)
             return self.crops, None
-        for buffer, side in zip(self.crops, sides):  # one warp a scale, straight from the frame into the same memory
-            cv2.warpAffine(frame, crop_matrix(self.centre, side, size), (size, size), dst=buffer,
-                           flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=padding)
+        for buffer, side in zip(
+            self.crops, sides
+        ):  # one warp a scale, straight from the frame into the same memory
+            cv2.warpAffine(
+                frame,
+                crop_matrix(self.centre, side, size),
+                (size, size),
+                dst=buffer,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=padding,
+            )
         masked = None
-        if self.config.sigma < 1:  # Table 8, last row: the mask comes from the box of the frame before
-            masked = self._tensor(np.stack([self._masked(pixels, side, size, frame.shape) for pixels, side in zip(self.crops, sides)]))
+        if (
+            self.config.sigma < 1
+        ):  # Table 8, last row: the mask comes from the box of the frame before
+            masked = self._tensor(
+                np.stack(
+                    [
+                        self._masked(pixels, side, size, frame.shape)
+                        for pixels, side in zip(self.crops, sides)
+                    ]
+                )
+            )
         return torch.from_numpy(self.crops).permute(0, 3, 1, 2), masked
 
     def _embed_search(self, images, masked):
@@ -125,7 +154,9 @@ class Tracker:
         In bfloat16 neighbouring cells and scales would often tie.
         """
         if self.form == "exact":
-            return torch.stack([self.model.respond(*pair)[:, 0].float() for pair in zip(templates, features)])
+            return torch.stack(
+                [self.model.respond(*pair)[:, 0].float() for pair in zip(templates, features)]
+            )
         return self.model.config.response_scale * slide(templates[:, 0], features)  # D10
 
     def _follow(self, response):
@@ -155,7 +186,11 @@ class Tracker:
 
     def _tensor(self, images):
         """(B, size, size, 3) to the model's input; the memory layout is channels_last already."""
-        return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(self.device, self.dtype)
+        return (
+            torch.from_numpy(np.ascontiguousarray(images))
+            .permute(0, 3, 1, 2)
+            .to(self.device, self.dtype)
+        )
 
     def _peak(self, response):
         """Scale and displacement (2,) in crop pixels of the best cell: Algorithm 2, D19 to D21, D26.
@@ -187,10 +222,16 @@ def step(trackers, frames):
             raise BadInput("tracker: call init(frame, box) before update(frame)")
         _check_frame(frame)
         parts.append(tracker._cut(frame))
-    images, masked = (part[0] if len(part) == 1 or part[0] is None else torch.cat(part) for part in zip(*parts))
+    images, masked = (
+        part[0] if len(part) == 1 or part[0] is None else torch.cat(part) for part in zip(*parts)
+    )
     features = trackers[0]._embed_search(images, masked).float().unflatten(0, (len(trackers), -1))
-    responses = trackers[0]._respond(torch.stack([tracker.template for tracker in trackers]), features)
-    return [tracker._follow(response) for tracker, response in zip(trackers, responses.cpu().numpy())]
+    responses = trackers[0]._respond(
+        torch.stack([tracker.template for tracker in trackers]), features
+    )
+    return [
+        tracker._follow(response) for tracker, response in zip(trackers, responses.cpu().numpy())
+    ]
 
 
 def slide(templates, features):
@@ -204,17 +245,26 @@ def slide(templates, features):
     products = rows @ templates.flatten(2)  # (N, S H W, h w)
     cells, line = h * w, width * h * w
     shape, strides = (height - h + 1, width - w + 1, h, w), (line, cells, line + w, cells + 1)
-    return products.as_strided((count, scales, *shape), (scales * height * line, height * line, *strides)).sum((4, 5))
+    return products.as_strided(
+        (count, scales, *shape), (scales * height * line, height * line, *strides)
+    ).sum((4, 5))
 
 
 def cut_on_card(frame, centre, sides, size, padding, device):
     """The crops of `Tracker._cut` as a tensor (scales, 3, size, size) of whole grey levels, sampled on `device`; tested on a CPU."""
     pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(device).permute(2, 0, 1).float()
     beyond = torch.tensor(padding, dtype=torch.float32).to(device)[:, None, None]
-    line = torch.from_numpy(np.multiply.outer(sides / size, np.arange(size) - (size - 1) / 2)).to(device)  # (scales, size), frame pixels
-    x, y = (2 * (line + middle) / (extent - 1) - 1 for middle, extent in zip(centre, (frame.shape[1], frame.shape[0])))
+    line = torch.from_numpy(np.multiply.outer(sides / size, np.arange(size) - (size - 1) / 2)).to(
+        device
+    )  # (scales, size), frame pixels
+    x, y = (
+        2 * (line + middle) / (extent - 1) - 1
+        for middle, extent in zip(centre, (frame.shape[1], frame.shape[0]))
+    )
     grid = torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), -1).float()
-    sampled = F.grid_sample((pixels - beyond).expand(len(sides), -1, -1, -1), grid, align_corners=True)  # reads 0 beyond the frame
+    sampled = F.grid_sample(
+        (pixels - beyond).expand(len(sides), -1, -1, -1), grid, align_corners=True
+    )  # reads 0 beyond the frame
     return (sampled + beyond).round()
 
 
@@ -237,6 +287,16 @@ def got10k_tracker(model, config, name="SCS-Siam", device="cpu", precision="fast
 
 
 def _check_frame(frame):
-    if not (isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3 and frame.size):
-        what = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+    if not (
+        isinstance(frame, np.ndarray)
+        and frame.dtype == np.uint8
+        and frame.ndim == 3
+        and frame.shape[2] == 3
+        and frame.size
+    ):
+        what = (
+            f"{frame.dtype} {frame.shape}"
+            if isinstance(frame, np.ndarray)
+            else type(frame).__name__
+        )
         raise BadInput(f"frame: {what} is not an RGB image; give a uint8 array (height, width, 3)")

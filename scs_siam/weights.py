@@ -1,4 +1,5 @@
 """Weights on disk: safetensors only, with the configuration that made them beside the numbers."""
+
 import json
 from pathlib import Path
 
@@ -6,9 +7,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .config import Config
-from .files import BadInput, atomic, read_json, sha256
-from .model import SiameseNet
+from scs_siam.config import Config
+from scs_siam.model import SiameseNet
+from scs_siam.runtime.files import BadInput, atomic, read_json, sha256
 
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 
@@ -37,35 +38,53 @@ def load_weights(path):
         with safe_open(path, framework="pt") as file:
             notes = file.metadata() or {}
             if "config" not in notes:
-                raise BadInput(f"{path}: is no weights file of this project (it carries no configuration)")
+                raise BadInput(
+                    f"{path}: is no weights file of this project (it carries no configuration)"
+                )
             config = _config(path, json.loads(notes["config"]))
             with torch.device("meta"):
-                shapes = {name: tuple(value.shape) for name, value in SiameseNet(config.model).state_dict().items()}
+                shapes = {
+                    name: tuple(value.shape)
+                    for name, value in SiameseNet(config.model).state_dict().items()
+                }
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
             if found != shapes:
                 wrong = sorted(set(found.items()) ^ set(shapes.items()))[0][0]
-                raise BadInput(f"{path}: its tensor '{wrong}' does not fit its own configuration; get the file again")
+                raise BadInput(
+                    f"{path}: its tensor '{wrong}' does not fit its own configuration; get the file again"
+                )
             state = {name: file.get_tensor(name) for name in shapes}
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such weights file") from None
     except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
-        raise BadInput(f"{path}: is not a readable safetensors file ({error}); get it again") from None
+        raise BadInput(
+            f"{path}: is not a readable safetensors file ({error}); get it again"
+        ) from None
     _check_finite(path, state, "get the file again")
     model = SiameseNet(config.model)
-    model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
+    model.load_state_dict(
+        {
+            name: value.float() if value.is_floating_point() else value
+            for name, value in state.items()
+        }
+    )
     return model.eval(), config
 
 
 def _halved(value):
     half = value.half() if value.is_floating_point() else value
-    return half if torch.isfinite(half).all() else value  # a variance of the first block can pass 65,504
+    return (
+        half if torch.isfinite(half).all() else value
+    )  # a variance of the first block can pass 65,504
 
 
 def _config(path, values):
     try:
         return Config.from_dict(values)
     except BadInput as error:
-        raise BadInput(f"{path}: was made by another version of this project ({error}); get a file that fits") from None
+        raise BadInput(
+            f"{path}: was made by another version of this project ({error}); get a file that fits"
+        ) from None
 
 
 def _check_finite(path, state, mend):

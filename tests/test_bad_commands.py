@@ -1,4 +1,5 @@
 """Bad command lines, and file systems that refuse: full, read-only, closed, in use."""
+
 import contextlib
 import os
 import resource
@@ -12,45 +13,104 @@ import numpy as np
 import pytest
 from damage import LONG, ROW, loop
 
-from scs_siam import cli, experiments, notebooks, paper, runs
-from scs_siam.boxes import read_boxes
+from scs_siam import cli
 from scs_siam.config import Config
-from scs_siam.files import locked, read_image, read_json, read_names, sha256, write_image, write_json, write_text
-from scs_siam.frames import Frames
+from scs_siam.data.boxes import read_boxes
+from scs_siam.data.video import Frames
+from scs_siam.evaluation.supervision import read_record
 from scs_siam.model import SiameseNet
-from scs_siam.supervision import read_record
+from scs_siam.reproduction import experiments, paper, runs
+from scs_siam.runtime.files import (
+    locked,
+    read_image,
+    read_json,
+    read_names,
+    sha256,
+    write_image,
+    write_json,
+    write_text,
+)
+from scs_siam.tools import notebooks
 from scs_siam.weights import load_weights, save_weights
 
 # The command line
 
-TRACK, TRAIN = "track clip --weights tiny.safetensors --box 5,5,9,9", "train --store store --out out --root"
+TRACK, TRAIN = (
+    "track clip --weights tiny.safetensors --box 5,5,9,9",
+    "train --store store --out out --root",
+)
 EVALUATE = "evaluate --weights tiny.safetensors --out out --root"
-LINES = [TRACK.replace("5,5", "1e7,5"), TRACK.replace("9,9", "1e300,1e300"), TRACK.replace("5,5", "-50,-5").replace("--box ", "--box="),
-         TRACK.replace("clip", LONG), TRACK.replace("clip", "loop"), TRACK.replace("clip", "tiny.safetensors"),
-         TRACK.replace("tiny", "loop"), TRACK.replace("tiny", LONG),
-         TRACK + " --boxes loop/boxes.txt", f"{TRACK} --boxes {LONG}/boxes.txt", f"{TRACK} --output {LONG}.mp4",
-         TRACK + " --output loop/a.mp4",
-         TRACK + " --boxes clip", TRACK + " --precision", TRACK + " --device cpu0",
-         TRAIN + " loop", f"{TRAIN} {LONG}", TRAIN + " otb", TRAIN + " tiny.safetensors", TRAIN + " got/train --seed 1e3",
-         TRAIN + " got/train --seed 9999999999999999999999x",
-         TRAIN + " got/train --width nan", TRAIN + " got/train --width inf", TRAIN + " got/train --width -1",
-         TRAIN + " got/train --width 0",
-         TRAIN + " got/train --set training.batch=0", TRAIN + " got/train --set training.batch=NaN",
-         TRAIN + " got/train --set training.epochs=1e99", TRAIN + " got/train --set =5",
-         TRAIN + " got/train --set training.learning_rate=[1]",
-         TRAIN + " got/train --set training.search_size=159 training.template_size=400",
-         EVALUATE + " loop", f"{EVALUATE} {LONG}", EVALUATE + " tiny.safetensors", EVALUATE + " vot", EVALUATE + " otb --sequences ,",
-         EVALUATE + " otb --sequences ../clip",
-         EVALUATE + " otb --layout tc128", EVALUATE + " otb --weights otb", EVALUATE.replace("out out", "out tiny.safetensors") + " otb",
-         EVALUATE.replace("out out", f"out {LONG}") + " otb",
-         "plan --seeds 1,", "plan --seeds ,", "plan --seeds ٣x", "plan --profile", "plan --profile ../smoke", "plan --rows SCS-Siam@2",
-         "plan --rows SCS-Siam@nan", "plan --rows @0.5",
-         "reproduce --profile paper", "reproduce --profile paper --train loop --test x=loop", "reproduce --profile smoke --jobs -1",
-         "reproduce --profile smoke --device tpu", "data --profile paper --train got/train",
-         "bench track --width 99", "bench track --rounds 0", "bench fly", "bench train --store loop", "bench train --store otb",
-         f"bench train --store {LONG}", "bench track --variant x", "bench track --device tpu",
-         "sweep loop", f"sweep {LONG}", "sweep tiny.safetensors", "sweep 06 sigma", "sweep 06 nothing=1", "sweep 06 sigma=1 --seeds -1",
-         "sweep 06 sigma=1 --jobs 0"]
+LINES = [
+    TRACK.replace("5,5", "1e7,5"),
+    TRACK.replace("9,9", "1e300,1e300"),
+    TRACK.replace("5,5", "-50,-5").replace("--box ", "--box="),
+    TRACK.replace("clip", LONG),
+    TRACK.replace("clip", "loop"),
+    TRACK.replace("clip", "tiny.safetensors"),
+    TRACK.replace("tiny", "loop"),
+    TRACK.replace("tiny", LONG),
+    TRACK + " --boxes loop/boxes.txt",
+    f"{TRACK} --boxes {LONG}/boxes.txt",
+    f"{TRACK} --output {LONG}.mp4",
+    TRACK + " --output loop/a.mp4",
+    TRACK + " --boxes clip",
+    TRACK + " --precision",
+    TRACK + " --device cpu0",
+    TRAIN + " loop",
+    f"{TRAIN} {LONG}",
+    TRAIN + " otb",
+    TRAIN + " tiny.safetensors",
+    TRAIN + " got/train --seed 1e3",
+    TRAIN + " got/train --seed 9999999999999999999999x",
+    TRAIN + " got/train --width nan",
+    TRAIN + " got/train --width inf",
+    TRAIN + " got/train --width -1",
+    TRAIN + " got/train --width 0",
+    TRAIN + " got/train --set training.batch=0",
+    TRAIN + " got/train --set training.batch=NaN",
+    TRAIN + " got/train --set training.epochs=1e99",
+    TRAIN + " got/train --set =5",
+    TRAIN + " got/train --set training.learning_rate=[1]",
+    TRAIN + " got/train --set training.search_size=159 training.template_size=400",
+    EVALUATE + " loop",
+    f"{EVALUATE} {LONG}",
+    EVALUATE + " tiny.safetensors",
+    EVALUATE + " vot",
+    EVALUATE + " otb --sequences ,",
+    EVALUATE + " otb --sequences ../clip",
+    EVALUATE + " otb --layout tc128",
+    EVALUATE + " otb --weights otb",
+    EVALUATE.replace("out out", "out tiny.safetensors") + " otb",
+    EVALUATE.replace("out out", f"out {LONG}") + " otb",
+    "plan --seeds 1,",
+    "plan --seeds ,",
+    "plan --seeds ٣x",
+    "plan --profile",
+    "plan --profile ../smoke",
+    "plan --rows SCS-Siam@2",
+    "plan --rows SCS-Siam@nan",
+    "plan --rows @0.5",
+    "reproduce --profile paper",
+    "reproduce --profile paper --train loop --test x=loop",
+    "reproduce --profile smoke --jobs -1",
+    "reproduce --profile smoke --device tpu",
+    "data --profile paper --train got/train",
+    "bench track --width 99",
+    "bench track --rounds 0",
+    "bench fly",
+    "bench train --store loop",
+    "bench train --store otb",
+    f"bench train --store {LONG}",
+    "bench track --variant x",
+    "bench track --device tpu",
+    "sweep loop",
+    f"sweep {LONG}",
+    "sweep tiny.safetensors",
+    "sweep 06 sigma",
+    "sweep 06 nothing=1",
+    "sweep 06 sigma=1 --seeds -1",
+    "sweep 06 sigma=1 --jobs 0",
+]
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.replace(LONG, "LONG"))
@@ -69,11 +129,22 @@ def test_a_command_line(good, tmp_path, monkeypatch, capsys, line):
     with pytest.raises(SystemExit) as end:
         cli.main(line.split())
     out, err = capsys.readouterr()
-    assert end.value.code == 2 and out == "" and err.startswith("scs-siam") and err.endswith("\n") and err.count("\n") == 1, err
-    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and path.is_file() and path.suffix != ".lock"] == []
+    assert (
+        end.value.code == 2
+        and out == ""
+        and err.startswith("scs-siam")
+        and err.endswith("\n")
+        and err.count("\n") == 1
+    ), err
+    assert [
+        path
+        for path in sorted(tmp_path.rglob("*"))
+        if path not in before and path.is_file() and path.suffix != ".lock"
+    ] == []
 
 
 # The file system
+
 
 @contextlib.contextmanager
 def nobody():
@@ -102,12 +173,24 @@ def denied(folder, mode, name="a.json"):
     return folder / "in" / name
 
 
-READS = {"json": read_json, "image": read_image, "hash": sha256, "boxes": read_boxes, "names": read_names, "weights": load_weights,
-         "record": lambda path: read_record(path, 1), "frames": lambda path: list(Frames(path)), "claims": paper.claims,
-         "notebook": lambda path: notebooks.check_parameters(path, {})}
-WRITES = {"json": lambda path: write_json(path, {}), "lock": lambda path: locked(path).__enter__(),
-          "image": lambda path: write_image(path.with_suffix(".png"), np.zeros((9, 9, 3), np.uint8)),
-          "a new folder": lambda path: write_text(path.parent / "new" / "a.txt", "")}
+READS = {
+    "json": read_json,
+    "image": read_image,
+    "hash": sha256,
+    "boxes": read_boxes,
+    "names": read_names,
+    "weights": load_weights,
+    "record": lambda path: read_record(path, 1),
+    "frames": lambda path: list(Frames(path)),
+    "claims": paper.claims,
+    "notebook": lambda path: notebooks.check_parameters(path, {}),
+}
+WRITES = {
+    "json": lambda path: write_json(path, {}),
+    "lock": lambda path: locked(path).__enter__(),
+    "image": lambda path: write_image(path.with_suffix(".png"), np.zeros((9, 9, 3), np.uint8)),
+    "a new folder": lambda path: write_text(path.parent / "new" / "a.txt", ""),
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no modes of files")
@@ -125,7 +208,10 @@ def test_a_read_only_folder(refused, write):
     with nobody() as folder:
         path = denied(folder, 0o500)
         refused(lambda: write(path), folder / "in", "cannot be written", "Permission denied")
-        assert sorted(name.name for name in (folder / "in").iterdir()) == ["a.json"] and path.read_text() == ROW
+        assert (
+            sorted(name.name for name in (folder / "in").iterdir()) == ["a.json"]
+            and path.read_text() == ROW
+        )
 
 
 @pytest.fixture(params=["a small disk", "a limit on files"])
@@ -149,17 +235,28 @@ def test_a_disk_that_is_full(small, refused):
     noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8)
     config = Config.preset(width=1 / 16)
     write_text(small / "a.txt", "old")
-    for name, write in (("a.txt", lambda: write_text(small / "a.txt", "x" * 10**6)), ("a.png", lambda: write_image(small / "a.png", noise)),
-                        ("w.safetensors", lambda: save_weights(small / "w.safetensors", SiameseNet(config.model), config))):
+    for name, write in (
+        ("a.txt", lambda: write_text(small / "a.txt", "x" * 10**6)),
+        ("a.png", lambda: write_image(small / "a.png", noise)),
+        (
+            "w.safetensors",
+            lambda: save_weights(small / "w.safetensors", SiameseNet(config.model), config),
+        ),
+    ):
         refused(write, small / name, "cannot be written")
-    assert [path.name for path in small.iterdir()] == ["a.txt"] and (small / "a.txt").read_text() == "old"
+    assert [path.name for path in small.iterdir()] == ["a.txt"] and (
+        small / "a.txt"
+    ).read_text() == "old"
 
 
 def test_two_processes_on_one_folder(tmp_path):
     code = f"from scs_siam.files import locked\nwith locked({str(tmp_path / 'run')!r}):\n    print('in', flush=True)\n    input()"
-    first = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    first = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert first.stdout.readline() == b"in\n"
     import fcntl
+
     with open(tmp_path / ".run.lock", "w") as file:
         with pytest.raises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

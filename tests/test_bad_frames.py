@@ -1,4 +1,5 @@
 """Bad frames, videos and boxes: each ends in one line that names the thing."""
+
 import struct
 from pathlib import Path
 
@@ -6,26 +7,44 @@ import numpy as np
 import pytest
 from damage import FILES, LONG, ODD, loop, put
 
-from scs_siam.boxes import check_box, parse_box, read_boxes
-from scs_siam.files import read_json, write_image
-from scs_siam.frames import Frames
-from scs_siam.supervision import read_record
+from scs_siam.data.boxes import check_box, parse_box, read_boxes
+from scs_siam.data.video import Frames
+from scs_siam.evaluation.supervision import read_record
+from scs_siam.runtime.files import read_json, write_image
 
 
 def png(width, height):
     """A PNG that claims a size and holds nothing."""
     import zlib
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-                                           for kind, data in parts)
+
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"")),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
 
 
 # Frames and videos
 
-IMAGES = {"missing": None, "empty": b"", "a folder": Path.mkdir, "a loop": loop, "a dead link": lambda path: path.symlink_to("gone"),
-          "text": "no image", "zeros": b"\0" * 999, "cut head": png(9, 9)[:20], "no pixels": png(9, 9), "no width": png(0, 9),
-          "more pixels than OpenCV takes": png(100_000, 100_000), "a negative size": png(0xFFFFFFFF, 0xFFFFFFFF),
-          "half a JPEG": b"\xff\xd8\xff"}
+IMAGES = {
+    "missing": None,
+    "empty": b"",
+    "a folder": Path.mkdir,
+    "a loop": loop,
+    "a dead link": lambda path: path.symlink_to("gone"),
+    "text": "no image",
+    "zeros": b"\0" * 999,
+    "cut head": png(9, 9)[:20],
+    "no pixels": png(9, 9),
+    "no width": png(0, 9),
+    "more pixels than OpenCV takes": png(100_000, 100_000),
+    "a negative size": png(0xFFFFFFFF, 0xFFFFFFFF),
+    "half a JPEG": b"\xff\xd8\xff",
+}
 
 
 @pytest.mark.parametrize("content", IMAGES.values(), ids=IMAGES)
@@ -37,9 +56,18 @@ def test_a_frame(tmp_path, refused, content):
     refused(lambda: list(frames), ODD, "1.png")
 
 
-SOURCES = {"nothing": None, "a number": 5, "a list of numbers": [1.5], "a long name": LONG, "a zero byte": "a\0b", "no list": [],
-           "floats": np.zeros((2, 4, 4, 3)), "grey": np.zeros((2, 4, 4), np.uint8), "objects": np.array([None]),
-           "none": np.zeros((0, 4, 4, 3), np.uint8)}
+SOURCES = {
+    "nothing": None,
+    "a number": 5,
+    "a list of numbers": [1.5],
+    "a long name": LONG,
+    "a zero byte": "a\0b",
+    "no list": [],
+    "floats": np.zeros((2, 4, 4, 3)),
+    "grey": np.zeros((2, 4, 4), np.uint8),
+    "objects": np.array([None]),
+    "none": np.zeros((0, 4, 4, 3), np.uint8),
+}
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
@@ -47,9 +75,15 @@ def test_a_source_of_frames(refused, source):
     refused(lambda: list(Frames(source)))
 
 
-VIDEOS = {"missing": None, "empty": b"", "text": "no video", "a loop": loop, "an empty folder": Path.mkdir,
-          "half a head": b"RIFF\x10\0\0\0AVI LIST",
-          "an image": png(9, 9)}
+VIDEOS = {
+    "missing": None,
+    "empty": b"",
+    "text": "no video",
+    "a loop": loop,
+    "an empty folder": Path.mkdir,
+    "half a head": b"RIFF\x10\0\0\0AVI LIST",
+    "an image": png(9, 9),
+}
 
 
 @pytest.mark.parametrize("content", VIDEOS.values(), ids=VIDEOS)
@@ -72,8 +106,24 @@ def test_a_line_break_in_a_name_stays_in_one_line(tmp_path, refused):
 
 # Boxes
 
-BOXES = [(1, 2, 3, 1e7), (-1e30, 2, 3, 4), (1, 2, 1e308, 1e308), (1, 2, 3, -np.inf), (1, 2, 3, 4j), ("a", 2, 3, 4), {"x": 1}, 5, (), [[]],
-         Ellipsis, (1, 2, -1e-9, 4), b"abcd", (1, 2, 3, None), np.zeros((2, 4)), 10**400]
+BOXES = [
+    (1, 2, 3, 1e7),
+    (-1e30, 2, 3, 4),
+    (1, 2, 1e308, 1e308),
+    (1, 2, 3, -np.inf),
+    (1, 2, 3, 4j),
+    ("a", 2, 3, 4),
+    {"x": 1},
+    5,
+    (),
+    [[]],
+    Ellipsis,
+    (1, 2, -1e-9, 4),
+    b"abcd",
+    (1, 2, 3, None),
+    np.zeros((2, 4)),
+    10**400,
+]
 
 
 @pytest.mark.parametrize("box", BOXES, ids=str)
@@ -82,7 +132,18 @@ def test_a_box(refused, box):
     refused(lambda: check_box(box, "first box"), "first box")
 
 
-TEXTS = ["", ",", "1,2,3,4,5", "1;2;3;4", "1,2,3,1e9", "1,2,3,-inf", "0x1,2,3,4", "1,2,3,4\n5", "NaN NaN NaN NaN", "é,2,3,4"]
+TEXTS = [
+    "",
+    ",",
+    "1,2,3,4,5",
+    "1;2;3;4",
+    "1,2,3,1e9",
+    "1,2,3,-inf",
+    "0x1,2,3,4",
+    "1,2,3,4\n5",
+    "NaN NaN NaN NaN",
+    "é,2,3,4",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -91,7 +152,9 @@ def test_a_box_as_text(refused, text):
 
 
 @pytest.mark.parametrize("content", FILES.values(), ids=FILES)
-@pytest.mark.parametrize("read", [read_boxes, lambda path: read_record(path, 2)], ids=["boxes", "record"])
+@pytest.mark.parametrize(
+    "read", [read_boxes, lambda path: read_record(path, 2)], ids=["boxes", "record"]
+)
 def test_a_file_of_boxes(tmp_path, refused, read, content):
     put(content)(tmp_path / "boxes ü.txt")
     refused(lambda: read(tmp_path / "boxes ü.txt"), "boxes ü.txt")

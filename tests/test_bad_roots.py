@@ -1,4 +1,5 @@
 """Bad benchmarks and training sets: roots, ground truth, annotations, lists."""
+
 import json
 import shutil
 from pathlib import Path
@@ -6,37 +7,58 @@ from pathlib import Path
 import pytest
 from damage import LISTS, LONG, ODD, ROW, TRUTHS, loop, put
 
-from scs_siam import imagenet_vid, layouts, store
-from scs_siam.files import write_text
+from scs_siam.data import imagenet_vid, layouts, store
+from scs_siam.runtime.files import write_text
 
 
 def read(place, layout):
     """What is read from a root of `layout` below `place`."""
     if layout == "got":
         return store.read_got10k(place / "got" / "train")
-    return imagenet_vid.read_imagenet_vid(place / "vid") if layout == "vid" else layouts.READERS[layout](place / layout)
+    return (
+        imagenet_vid.read_imagenet_vid(place / "vid")
+        if layout == "vid"
+        else layouts.READERS[layout](place / layout)
+    )
 
 
 @pytest.fixture
 def copy(good, tmp_path):
     """copy(layout): `tmp_path` with a copy of that root to damage."""
+
     def make(layout):
         shutil.copytree(good / layout, tmp_path / ODD / layout)
         return tmp_path / ODD
+
     return make
 
 
 @pytest.mark.parametrize("layout", TRUTHS)
 def test_a_sound_root_is_read(copy, layout):
-    found, = read(copy(layout), layout)
+    (found,) = read(copy(layout), layout)
     assert len(found.frames) == 3
 
 
-ANY = {"missing": None, "empty": b"", "blank": "\n \n", "a folder": Path.mkdir, "a loop": loop, "binary": b"\xff\xfe\x00\x81",
-       "cut": "5,6,10", "words": "a,b,c,d\n" * 3}
-VALUES = {"short": ROW * 2, "long": ROW * 4, "NaN first": "NaN,NaN,NaN,NaN\n" + ROW * 2, "infinite": ROW + "1,2,inf,4\n" + ROW,
-          "negative": ROW + "1,2,-3,4\n" + ROW, "zero in the middle": ROW + "0,0,0,0\n" + ROW, "huge": ROW * 2 + "1e30,2,3,4\n",
-          "overflow": ROW * 2 + "1,2,1e999,4\n"}
+ANY = {
+    "missing": None,
+    "empty": b"",
+    "blank": "\n \n",
+    "a folder": Path.mkdir,
+    "a loop": loop,
+    "binary": b"\xff\xfe\x00\x81",
+    "cut": "5,6,10",
+    "words": "a,b,c,d\n" * 3,
+}
+VALUES = {
+    "short": ROW * 2,
+    "long": ROW * 4,
+    "NaN first": "NaN,NaN,NaN,NaN\n" + ROW * 2,
+    "infinite": ROW + "1,2,inf,4\n" + ROW,
+    "negative": ROW + "1,2,-3,4\n" + ROW,
+    "zero in the middle": ROW + "0,0,0,0\n" + ROW,
+    "huge": ROW * 2 + "1e30,2,3,4\n",
+    "overflow": ROW * 2 + "1,2,1e999,4\n",
+}
 
 
 @pytest.mark.parametrize("damage", [*ANY, *VALUES])
@@ -65,11 +87,18 @@ def shown(entities, track, xmin="1"):
     return f"{entities}<annotation><object><trackid>{track}</trackid><bndbox>{corners}</bndbox></object></annotation>"
 
 
-TEN = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi"))  # each ten of the one before
-XML = {"a bomb": shown(f'<!DOCTYPE a [<!ENTITY a "1111111111">{TEN}]>', "&i;"),
-       "a file of the system": shown('<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]>', "&x;"),
-       "another encoding": '<?xml version="1.0" encoding="klingon"?><annotation/>', "deep": "<a>" * 50_000,
-       "a number without end": shown("", "1", "9" * 4000)}
+TEN = "".join(
+    f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi")
+)  # each ten of the one before
+XML = {
+    "a bomb": shown(f'<!DOCTYPE a [<!ENTITY a "1111111111">{TEN}]>', "&i;"),
+    "a file of the system": shown(
+        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]>', "&x;"
+    ),
+    "another encoding": '<?xml version="1.0" encoding="klingon"?><annotation/>',
+    "deep": "<a>" * 50_000,
+    "a number without end": shown("", "1", "9" * 4000),
+}
 
 
 @pytest.mark.parametrize("content", XML.values(), ids=XML)
@@ -79,7 +108,9 @@ def test_an_annotation(copy, refused, content):
     refused(lambda: read(place, "vid"), "000001.xml")
 
 
-@pytest.mark.parametrize("what", ["missing", "a file", "a loop", "empty", "a long name", "a zero byte"])
+@pytest.mark.parametrize(
+    "what", ["missing", "a file", "a loop", "empty", "a long name", "a zero byte"]
+)
 @pytest.mark.parametrize("layout", ["otb", "tc128", "uav123", "vot"])
 def test_a_root(tmp_path, refused, layout, what):
     root = tmp_path / {"a long name": LONG, "a zero byte": "a\0b"}.get(what, "root")
@@ -88,8 +119,16 @@ def test_a_root(tmp_path, refused, layout, what):
     refused(lambda: layouts.READERS[layout](root), tmp_path)
 
 
-@pytest.mark.parametrize("layout, folder", [("otb", "otb/clip/img"), ("tc128", "tc128/clip/img"), ("uav123", "uav123/data_seq/UAV123/clip"),
-                                            ("vot", "vot/clip/color"), ("got", "got/train/clip")])
+@pytest.mark.parametrize(
+    "layout, folder",
+    [
+        ("otb", "otb/clip/img"),
+        ("tc128", "tc128/clip/img"),
+        ("uav123", "uav123/data_seq/UAV123/clip"),
+        ("vot", "vot/clip/color"),
+        ("got", "got/train/clip"),
+    ],
+)
 def test_a_frame_too_few(copy, refused, layout, folder):
     place = copy(layout)
     (place / folder / "0002.jpg").unlink()
@@ -102,9 +141,19 @@ def test_a_range_without_end(copy, refused):
     refused(lambda: read(place, "tc128"), "clip", "frame 4 is missing")
 
 
-NAMES = {"empty": "", "blank": "\n\n", "upwards": "../otb/clip\n", "upwards inside": "clip/../../otb\n", "absolute": "/etc\n",
-         "a drive": "C:\\clip\n",
-         "a share": "\\\\host\\clip\n", "a zero byte": "clip\0\n", "binary": b"\xff\xfe\x00", "another": "clip\nother\n", "long": LONG}
+NAMES = {
+    "empty": "",
+    "blank": "\n\n",
+    "upwards": "../otb/clip\n",
+    "upwards inside": "clip/../../otb\n",
+    "absolute": "/etc\n",
+    "a drive": "C:\\clip\n",
+    "a share": "\\\\host\\clip\n",
+    "a zero byte": "clip\0\n",
+    "binary": b"\xff\xfe\x00",
+    "another": "clip\nother\n",
+    "long": LONG,
+}
 
 
 @pytest.mark.parametrize("content", NAMES.values(), ids=NAMES)
@@ -116,19 +165,31 @@ def test_a_list(copy, refused, layout, content):
 
 
 ENTRY = {"name": "clip", "frames": ["clip/0001.jpg"], "boxes": [[1, 2, 3, 4]], "attributes": []}
-ENTRIES = {"empty": b"", "a number": "5", "no entry": "[]", "numbers": "[1]", "an object": "{}",
-           "upwards": [{**ENTRY, "frames": ["../1.jpg"]}],
-           "absolute": [{**ENTRY, "frames": ["/etc/hosts"]}], "a name upwards": [{**ENTRY, "name": "../clip"}],
-           "no frames": [{**ENTRY, "frames": 5}],
-           "frames of numbers": [{**ENTRY, "frames": [1]}], "boxes too many": [{**ENTRY, "boxes": [[1, 2, 3, 4]] * 2}],
-           "words": [{**ENTRY, "boxes": "abc"}],
-           "three numbers": [{**ENTRY, "boxes": [[1, 2, 3]]}], "a part": [ENTRY, {"name": "clip"}],
-           "digits": [{**ENTRY, "boxes": [[1, 2, 3, 10**400]]}]}
+ENTRIES = {
+    "empty": b"",
+    "a number": "5",
+    "no entry": "[]",
+    "numbers": "[1]",
+    "an object": "{}",
+    "upwards": [{**ENTRY, "frames": ["../1.jpg"]}],
+    "absolute": [{**ENTRY, "frames": ["/etc/hosts"]}],
+    "a name upwards": [{**ENTRY, "name": "../clip"}],
+    "no frames": [{**ENTRY, "frames": 5}],
+    "frames of numbers": [{**ENTRY, "frames": [1]}],
+    "boxes too many": [{**ENTRY, "boxes": [[1, 2, 3, 4]] * 2}],
+    "words": [{**ENTRY, "boxes": "abc"}],
+    "three numbers": [{**ENTRY, "boxes": [[1, 2, 3]]}],
+    "a part": [ENTRY, {"name": "clip"}],
+    "digits": [{**ENTRY, "boxes": [[1, 2, 3, 10**400]]}],
+}
 
 
 @pytest.mark.parametrize("content", ENTRIES.values(), ids=ENTRIES)
-@pytest.mark.parametrize("name, read", [("videos.json", store.read_videos), ("sequences.json", layouts.READERS["listed"])],
-                         ids=["videos", "sequences"])
+@pytest.mark.parametrize(
+    "name, read",
+    [("videos.json", store.read_videos), ("sequences.json", layouts.READERS["listed"])],
+    ids=["videos", "sequences"],
+)
 def test_a_list_of_clips(tmp_path, refused, name, read, content):
     write_text(tmp_path / name, json.dumps([ENTRY]))
     assert [entry.name for entry in read(tmp_path)] == ["clip"]

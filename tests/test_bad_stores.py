@@ -1,4 +1,5 @@
 """Bad crop stores and training logs: what is damaged is named; a build that was killed leaves no process and goes on."""
+
 import os
 import shutil
 import signal
@@ -11,21 +12,32 @@ import numpy as np
 import pytest
 from damage import loop, put
 
-from scs_siam import datasets, store, synthetic
-from scs_siam.files import read_json, write_json
-from scs_siam.store import CropStore
+from scs_siam.data import datasets, store, synthetic
+from scs_siam.data.store import CropStore
+from scs_siam.runtime.files import read_json, write_json
 from scs_siam.train import COLUMNS, read_metrics
 
-MANIFESTS = {"shards of one": ("shards", 5), "shards of none": ("shards", None), "shards of numbers": ("shards", [1]),
-             "a text": ("shards", "crops-00000.npy"), "upwards": ("shards", ["../crops-00000.npy"]), "a size of words": ("size", "x"),
-             "no size": ("size", None), "a size of zero": ("size", 0), "a negative size": ("size", -287), "another size": ("size", 286),
-             "a fraction": ("size", 287.0)}
+MANIFESTS = {
+    "shards of one": ("shards", 5),
+    "shards of none": ("shards", None),
+    "shards of numbers": ("shards", [1]),
+    "a text": ("shards", "crops-00000.npy"),
+    "upwards": ("shards", ["../crops-00000.npy"]),
+    "a size of words": ("size", "x"),
+    "no size": ("size", None),
+    "a size of zero": ("size", 0),
+    "a negative size": ("size", -287),
+    "another size": ("size", 286),
+    "a fraction": ("size", 287.0),
+}
 
 
 @pytest.fixture
 def whole(tmp_path, videos):
     """A copy of a finished store."""
-    return Path(shutil.copytree(CropStore.build(videos, tmp_path / "first").root, tmp_path / "store"))
+    return Path(
+        shutil.copytree(CropStore.build(videos, tmp_path / "first").root, tmp_path / "store")
+    )
 
 
 @pytest.mark.parametrize("key, value", MANIFESTS.values(), ids=MANIFESTS)
@@ -39,11 +51,17 @@ def columns(path):
         return {name: file[name] for name in file}
 
 
-WRONG = {"another type": ("sequence", lambda values: values.astype(float)), "words": ("frame", lambda values: values.astype(str)),
-         "objects": ("scale", lambda values: values.astype(object)), "too narrow": ("box", lambda values: values[:, :3]),
-         "too short": ("mean", lambda values: values[:-1]), "NaN": ("centre", lambda values: np.nan * values),
-         "infinite": ("scale", lambda values: values / np.float32(0)), "one number": ("frame", lambda values: values[0]),
-         "no list": ("image", lambda values: np.float32(5))}
+WRONG = {
+    "another type": ("sequence", lambda values: values.astype(float)),
+    "words": ("frame", lambda values: values.astype(str)),
+    "objects": ("scale", lambda values: values.astype(object)),
+    "too narrow": ("box", lambda values: values[:, :3]),
+    "too short": ("mean", lambda values: values[:-1]),
+    "NaN": ("centre", lambda values: np.nan * values),
+    "infinite": ("scale", lambda values: values / np.float32(0)),
+    "one number": ("frame", lambda values: values[0]),
+    "no list": ("image", lambda values: np.float32(5)),
+}
 
 
 @pytest.mark.parametrize("file", ["index.npz", "index-00000.npz"])
@@ -54,10 +72,21 @@ def test_a_column_of_an_index(whole, videos, refused, file, name, change):
     np.savez(whole / file, **{**found, name: change(found[name])})
     if file == "index-00000.npz":
         (whole / "manifest.json").unlink()
-    refused(lambda: CropStore.build(videos, whole), file if file != "index.npz" else whole, "damaged", "again")
+    refused(
+        lambda: CropStore.build(videos, whole),
+        file if file != "index.npz" else whole,
+        "damaged",
+        "again",
+    )
 
 
-BYTES = {"empty": b"", "text": "no archive", "half a head": b"PK\x03\x04", "a folder": Path.mkdir, "a loop": loop}
+BYTES = {
+    "empty": b"",
+    "text": "no archive",
+    "half a head": b"PK\x03\x04",
+    "a folder": Path.mkdir,
+    "a loop": loop,
+}
 
 
 @pytest.mark.parametrize("content", BYTES.values(), ids=BYTES)
@@ -66,16 +95,25 @@ def test_an_index(whole, refused, content):
     refused(lambda: CropStore.open(whole), whole, "damaged", "build it again")
 
 
-@pytest.mark.parametrize("content", ["", "no archive", b"PK\x03\x04"], ids=["empty", "text", "half a head"])
+@pytest.mark.parametrize(
+    "content", ["", "no archive", b"PK\x03\x04"], ids=["empty", "text", "half a head"]
+)
 def test_an_index_of_a_shard(whole, videos, refused, content):
     put(content)(whole / "index-00000.npz")
     (whole / "manifest.json").unlink()
-    refused(lambda: CropStore.build(videos, whole), "index-00000.npz", "damaged", "delete it and run again")
+    refused(
+        lambda: CropStore.build(videos, whole),
+        "index-00000.npz",
+        "damaged",
+        "delete it and run again",
+    )
 
 
 @pytest.mark.parametrize("skipped", ["", "{", "[1]", "5", '{"small": "many"}'])
 def test_what_a_shard_left_out(whole, videos, refused, skipped):
-    np.savez(whole / "index-00000.npz", **{**columns(whole / "index-00000.npz"), "skipped": skipped})
+    np.savez(
+        whole / "index-00000.npz", **{**columns(whole / "index-00000.npz"), "skipped": skipped}
+    )
     (whole / "manifest.json").unlink()
     refused(lambda: CropStore.build(videos, whole), "index-00000.npz", "delete it and run again")
     (whole / "index-00000.npz").unlink()
@@ -83,10 +121,21 @@ def test_what_a_shard_left_out(whole, videos, refused, skipped):
 
 
 HEAD = ",".join(COLUMNS) + "\n"
-LOGS = {"empty": b"", "a head": HEAD, "words": "a b c\n", "zeros": b"\0" * 9, "binary": b"\xff\xfe", "short lines": HEAD + "1,2,3\n",
-        "a long line": HEAD + "1,2,3,4,5,6,7\n", "a ragged end": HEAD + "1,2,3,4,5,6\n1,2\n", "text": HEAD + "1,2,3,x,5,6\n",
-        "NaN": HEAD + "1,2,3,nan,5,6\n", "infinite": HEAD + "1,2,3,inf,5,6\n", "other columns": "a,b,c,d,e,f\n1,2,3,4,5,6\n",
-        "no head": "1,2,3,4,5,6\n"}
+LOGS = {
+    "empty": b"",
+    "a head": HEAD,
+    "words": "a b c\n",
+    "zeros": b"\0" * 9,
+    "binary": b"\xff\xfe",
+    "short lines": HEAD + "1,2,3\n",
+    "a long line": HEAD + "1,2,3,4,5,6,7\n",
+    "a ragged end": HEAD + "1,2,3,4,5,6\n1,2\n",
+    "text": HEAD + "1,2,3,x,5,6\n",
+    "NaN": HEAD + "1,2,3,nan,5,6\n",
+    "infinite": HEAD + "1,2,3,inf,5,6\n",
+    "other columns": "a,b,c,d,e,f\n1,2,3,4,5,6\n",
+    "no head": "1,2,3,4,5,6\n",
+}
 
 
 @pytest.mark.parametrize("content", LOGS.values(), ids=LOGS)
@@ -116,11 +165,14 @@ def of_parent(number):
     return found
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="this system does not tell which process started which")
+@pytest.mark.skipif(
+    not os.path.exists("/proc/self/stat"),
+    reason="this system does not tell which process started which",
+)
 def test_a_build_that_is_killed_leaves_no_process(tmp_path):
     synthetic.write_train(tmp_path, 3, 4, seed=0, size=(128, 96))
     code = """import time
-from scs_siam import store
+from scs_siam.data import store
 def hang():
     open("begun", "w").close()
     time.sleep(600)
@@ -133,7 +185,10 @@ if __name__ == "__main__":
 """
     (tmp_path / "build.py").write_text(code)
     place = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    process, limit = subprocess.Popen([sys.executable, "build.py"], cwd=tmp_path, env=place), time.monotonic() + 120
+    process, limit = (
+        subprocess.Popen([sys.executable, "build.py"], cwd=tmp_path, env=place),
+        time.monotonic() + 120,
+    )
     while not (tmp_path / "begun").exists() and time.monotonic() < limit:
         time.sleep(0.05)
     workers = of_parent(process.pid)
@@ -141,5 +196,9 @@ if __name__ == "__main__":
     process.wait()
     while any(os.path.exists(f"/proc/{number}") for number in workers) and time.monotonic() < limit:
         time.sleep(0.05)
-    assert (tmp_path / "begun").exists() and workers and not [number for number in workers if os.path.exists(f"/proc/{number}")]
+    assert (
+        (tmp_path / "begun").exists()
+        and workers
+        and not [number for number in workers if os.path.exists(f"/proc/{number}")]
+    )
     assert len(CropStore.build(store.read_got10k(tmp_path / "train"), tmp_path / "store")) == 12

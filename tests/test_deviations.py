@@ -1,4 +1,5 @@
 """DEVIATIONS.md says what the code does: numbers, switches and values of both presets."""
+
 import re
 from pathlib import Path
 
@@ -12,7 +13,11 @@ NUMBER = re.compile(r"\bD(\d+)\b")
 
 def lines():
     """(number, question, paper, released, switch, module) of each line of the table."""
-    rows = [line for line in (ROOT / "DEVIATIONS.md").read_text(encoding="utf-8").splitlines() if line.startswith("| D")]
+    rows = [
+        line
+        for line in (ROOT / "DEVIATIONS.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| D")
+    ]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
@@ -30,7 +35,11 @@ def test_numbers_run_on():
 
 
 def test_every_number_in_the_code_has_a_line():
-    cited = {number for path in (ROOT / "scs_siam").glob("*.py") for number in NUMBER.findall(path.read_text(encoding="utf-8"))}
+    cited = {
+        number
+        for path in (ROOT / "scs_siam").glob("*.py")
+        for number in NUMBER.findall(path.read_text(encoding="utf-8"))
+    }
     assert {f"D{number}" for number in cited} <= {line[0] for line in lines()}
 
 
@@ -41,7 +50,10 @@ def test_a_line_shows_the_values_of_both_presets(line):
     assert names or switch == "none: fact"
     for cell, preset in ((paper, "paper"), (released, "released")):
         config = Config.preset(preset)
-        values = [getattr(getattr(config, part), field) for part, field in (name.split(".") for name in names)]
+        values = [
+            getattr(getattr(config, part), field)
+            for part, field in (name.split(".") for name in names)
+        ]
         assert quoted(cell) == list(map(str, values))
 
 
@@ -65,5 +77,7 @@ def test_numbers_in_the_config_and_in_the_table_agree():
     for text in (ROOT / "scs_siam" / "config.py").read_text(encoding="utf-8").splitlines():
         if found := re.match(r"class (\w+?)Config:", text):
             part = found[1].lower()
-        if (found := re.match(r"    (\w+): .* = .*#(.*)", text)) and (numbers := NUMBER.findall(found[2])):
+        if (found := re.match(r"    (\w+): .* = .*#(.*)", text)) and (
+            numbers := NUMBER.findall(found[2])
+        ):
             assert any(f"{part}.{found[1]}" in table[f"D{number}"] for number in numbers), text

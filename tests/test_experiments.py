@@ -1,4 +1,5 @@
 """Runs: what is current, stale or missing is decided by hashes; a deleted run is the only one made again."""
+
 import dataclasses
 import json
 import shutil
@@ -7,15 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scs_siam import evidence, experiments, layouts, runs
-from scs_siam.confirm import confirm_boxes, confirm_training
-from scs_siam.files import BadInput, read_json, write_json
-from scs_siam.metrics import success_auc
-from scs_siam.sequences import Sequence
+from scs_siam.data import layouts
+from scs_siam.data.sequences import Sequence
+from scs_siam.evaluation.metrics import success_auc
+from scs_siam.reproduction import evidence, experiments, runs
+from scs_siam.reproduction.confirm import confirm_boxes, confirm_training
+from scs_siam.runtime.files import BadInput, read_json, write_json
 
-TINY = runs.Profile("tiny", ("untrained", "SCA-Siam", "SiameseFC", "SCA-Siam@twin"), width=1 / 16, train=(4, 4),
-                    tests={"SynOTB": (1, 5), "SynVOT2016": (1, 6)},
-                    training={"training.pairs": 8, "training.epochs": 2, "training.batch": 2})
+TINY = runs.Profile(
+    "tiny",
+    ("untrained", "SCA-Siam", "SiameseFC", "SCA-Siam@twin"),
+    width=1 / 16,
+    train=(4, 4),
+    tests={"SynOTB": (1, 5), "SynVOT2016": (1, 6)},
+    training={"training.pairs": 8, "training.epochs": 2, "training.batch": 2},
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +32,11 @@ def tiny(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "root", lambda: place)
         patch.setattr(experiments, "root", lambda: place)
-        patch.setitem(runs.ROWS, "SCA-Siam@twin", runs.Row("SCA-Siam", {"tracking.window_influence": 0.5}, weights_of="SCA-Siam"))
+        patch.setitem(
+            runs.ROWS,
+            "SCA-Siam@twin",
+            runs.Row("SCA-Siam", {"tracking.window_influence": 0.5}, weights_of="SCA-Siam"),
+        )
         _reproduce()
         yield TINY
 
@@ -43,7 +54,10 @@ def _states():
 
 
 def test_a_finished_profile_is_current_and_gives_results(tiny):
-    assert _states() == {**dict.fromkeys(("untrained", "SCA-Siam", "SCA-Siam@twin"), "current"), "SiameseFC": "no data"}
+    assert _states() == {
+        **dict.fromkeys(("untrained", "SCA-Siam", "SCA-Siam@twin"), "current"),
+        "SiameseFC": "no data",
+    }
     scores = evidence.results(tiny)
     assert list(scores.row) == ["untrained", "SCA-Siam", "SCA-Siam@twin"]
     assert scores.sigma.tolist() == [0.9, 0.9, 0.9]
@@ -51,7 +65,9 @@ def test_a_finished_profile_is_current_and_gives_results(tiny):
     assert summary["auc"] == pytest.approx(scores.auc[1], abs=1e-6)
     curves = evidence.curves(tiny)
     success = curves[(curves.row == "SCA-Siam") & (curves.curve == "success")].value
-    assert success.mean() == pytest.approx(scores.auc[1], abs=1e-4), "the AUC is the mean of the success curve"
+    assert success.mean() == pytest.approx(scores.auc[1], abs=1e-4), (
+        "the AUC is the mean of the success curve"
+    )
     assert success_auc(np.ones(3)) == pytest.approx(20 / 21)
 
 
@@ -59,30 +75,55 @@ def test_rows_of_the_main_tables_run_on_every_benchmark_and_others_on_the_first(
     found = evidence.supervised(tiny)
     assert set(found.row) == {"untrained", "SCA-Siam"} and set(found.benchmark) == {"SynVOT2016"}
     summary = evidence.supervised_summary(tiny).set_index("row")
-    assert summary.failures_per_sequence["SCA-Siam"] == found.set_index("row").failures["SCA-Siam"], "the mean of one"
+    assert (
+        summary.failures_per_sequence["SCA-Siam"] == found.set_index("row").failures["SCA-Siam"]
+    ), "the mean of one"
     assert set(evidence.results(tiny).benchmark) == {"SynOTB"}
 
 
 def test_curves_of_an_attribute_are_those_of_its_sequences():
     def sequence(name, codes):
         return Sequence(name, ("a", "b"), np.array([[10, 10, 20, 20], [10, 10, 20, 20.0]]), codes)
+
     sequences = [sequence("one", ("OCC",)), sequence("two", ("OCC", "FM")), sequence("three", ())]
-    boxes = {name: sequences[0].truth + [[0, 0, 0, 0], [shift, 0, 0, 0]] for name, shift in (("one", 0), ("two", 10), ("three", 99))}
+    boxes = {
+        name: sequences[0].truth + [[0, 0, 0, 0], [shift, 0, 0, 0]]
+        for name, shift in (("one", 0), ("two", 10), ("three", 99))
+    }
     lines = list(evidence.curves_of(boxes, sequences))
-    area = {code: np.mean([line["value"] for line in lines if (line["attribute"], line["curve"]) == (code, "success")])
-            for code in ("all", "OCC", "FM")}
-    each = {"one": 20 / 21, "two": (20 / 21 + 7 / 21) / 2, "three": 10 / 21}  # an overlap of 1/3 is above 0, 0.05 .. 0.30
+    area = {
+        code: np.mean(
+            [
+                line["value"]
+                for line in lines
+                if (line["attribute"], line["curve"]) == (code, "success")
+            ]
+        )
+        for code in ("all", "OCC", "FM")
+    }
+    each = {
+        "one": 20 / 21,
+        "two": (20 / 21 + 7 / 21) / 2,
+        "three": 10 / 21,
+    }  # an overlap of 1/3 is above 0, 0.05 .. 0.30
     means = {"all": list(each), "OCC": ["one", "two"], "FM": ["two"]}
-    assert area == pytest.approx({code: np.mean([each[name] for name in names]) for code, names in means.items()}, abs=1e-5)
+    assert area == pytest.approx(
+        {code: np.mean([each[name] for name in names]) for code, names in means.items()}, abs=1e-5
+    )
 
 
 def test_published_boxes_become_a_row_without_being_kept(tiny, tmp_path):
     sequences = layouts.read("SynOTB", experiments.write_data(tiny).tests["SynOTB"])
     truth = sequences[0].truth
-    write_json(tmp_path / "all.json", {"clip": {"name": sequences[0].name, "gt_rect": (truth + [1, 1, 0, 0]).tolist()}})
+    write_json(
+        tmp_path / "all.json",
+        {"clip": {"name": sequences[0].name, "gt_rect": (truth + [1, 1, 0, 0]).tolist()}},
+    )
     (tmp_path / "boxes").mkdir()
     np.savetxt(tmp_path / "boxes" / "clip.txt", truth + [1, 1, 0, 0], delimiter=",")
-    evidence.publish(tiny, "Perfect", tmp_path / "boxes", tmp_path / "all.json", "SynOTB", sequences)
+    evidence.publish(
+        tiny, "Perfect", tmp_path / "boxes", tmp_path / "all.json", "SynOTB", sequences
+    )
     try:
         row = evidence.results(tiny).set_index("row").loc["Perfect (published)"]
         assert row.auc == pytest.approx(20 / 21, abs=1e-6) and np.isnan(row.fps)
@@ -91,16 +132,24 @@ def test_published_boxes_become_a_row_without_being_kept(tiny, tmp_path):
         shutil.rmtree(tiny.folder / "published-Perfect")
 
 
-@pytest.mark.parametrize("names, expected", [
-    (["SynOTB", "SynVOT2016"], {"OTB2015": "SynOTB", "VOT2016": "SynVOT2016"}), (["OTB12"], {"OTB2015": "OTB12"}),
-    (["OTB12", "OTB2015"], {"OTB2015": "OTB2015"}), (["wakeboard"], {}),
-])
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["SynOTB", "SynVOT2016"], {"OTB2015": "SynOTB", "VOT2016": "SynVOT2016"}),
+        (["OTB12"], {"OTB2015": "OTB12"}),
+        (["OTB12", "OTB2015"], {"OTB2015": "OTB2015"}),
+        (["wakeboard"], {}),
+    ],
+)
 def test_stand_ins_are_told_from_the_papers_benchmarks(names, expected):
     assert runs.stand_ins(names) == expected
 
 
 def test_a_row_at_any_sigma_can_be_named():
-    assert runs.row("SCA-Siam@0.45").changes == {"training.sigma": 0.45} and runs.row("SCS-Siam@0.5") is runs.ROWS["SCS-Siam@0.5"]
+    assert (
+        runs.row("SCA-Siam@0.45").changes == {"training.sigma": 0.45}
+        and runs.row("SCS-Siam@0.5") is runs.ROWS["SCS-Siam@0.5"]
+    )
     assert runs.sigma_row(0.9) == "SCS-Siam" and runs.sigma_row(0) in runs.ROWS
 
 
@@ -111,11 +160,17 @@ def test_a_row_that_shares_a_training_has_other_boxes_and_no_weights(tiny):
 
 
 def test_deleting_one_run_makes_only_that_one_again(tiny):
-    before = {run.name: (run.folder / "manifest.json").stat().st_mtime_ns for run in evidence.finished(tiny)}
+    before = {
+        run.name: (run.folder / "manifest.json").stat().st_mtime_ns
+        for run in evidence.finished(tiny)
+    }
     shutil.rmtree(runs.Run(tiny, "untrained", 0).folder)
     assert {name for name, state in _states().items() if state == "missing"} == {"untrained"}
     _reproduce()
-    after = {run.name: (run.folder / "manifest.json").stat().st_mtime_ns for run in evidence.finished(tiny)}
+    after = {
+        run.name: (run.folder / "manifest.json").stat().st_mtime_ns
+        for run in evidence.finished(tiny)
+    }
     assert [name for name in before if before[name] != after[name]] == ["untrained"]
 
 
@@ -128,7 +183,9 @@ def test_other_settings_and_other_code_are_stale(tiny, monkeypatch):
 
 def test_comments_and_docstrings_do_not_change_the_code_hash():
     plain = "def f(x):\n    return x + 1\n"
-    assert runs._code('def f(x):\n    """Words."""\n    return x + 1  # more words\n') == runs._code(plain)
+    assert runs._code(
+        'def f(x):\n    """Words."""\n    return x + 1  # more words\n'
+    ) == runs._code(plain)
     assert runs._code(plain.replace("1", "2")) != runs._code(plain)
 
 
@@ -151,23 +208,42 @@ def test_confirm_accepts_a_training_only_if_its_first_losses_come_back(tiny):
 
 def test_only_runs_that_need_wider_crops_get_them(tiny):
     data, stores = experiments.write_data(tiny), []
-    for changes in ({}, {"training.mask_centre": "template"}, {"training.mask_centre": "template", "training.mask_search": False}):
-        run = runs.Run(dataclasses.replace(tiny, training={**tiny.training, **changes}), "SiameseFC*", 0)
+    for changes in (
+        {},
+        {"training.mask_centre": "template"},
+        {"training.mask_centre": "template", "training.mask_search": False},
+    ):
+        run = runs.Run(
+            dataclasses.replace(tiny, training={**tiny.training, **changes}), "SiameseFC*", 0
+        )
         stores.append(experiments.open_store(run, data))
-    assert [(store.size, store.root.name) for store in stores] == [(287, "tiny"), (447, "tiny-447"), (287, "tiny")]  # D15
+    assert [(store.size, store.root.name) for store in stores] == [
+        (287, "tiny"),
+        (447, "tiny-447"),
+        (287, "tiny"),
+    ]  # D15
 
 
 def test_boxes_are_confirmed_by_tracking_again(tiny, monkeypatch):
     run, data = runs.Run(tiny, "SCA-Siam", 0), _reproduce()
     kept, key = run.folder / "boxes" / "SynOTB", run.evaluation_key()
     monkeypatch.setattr(runs, "TRACKING_CODE", ("boxes",))
-    assert run.state() == "stale" and confirm_boxes(run, data) and [path.name for path in kept.iterdir()] == [run.evaluation_key()]
+    assert (
+        run.state() == "stale"
+        and confirm_boxes(run, data)
+        and [path.name for path in kept.iterdir()] == [run.evaluation_key()]
+    )
     times = {path: path.stat().st_mtime_ns for path in kept.rglob("*.txt")}
     experiments.evaluate_run(run, data)
-    assert run.state() == "current" and {path: path.stat().st_mtime_ns for path in kept.rglob("*.txt")} == times
+    assert (
+        run.state() == "current"
+        and {path: path.stat().st_mtime_ns for path in kept.rglob("*.txt")} == times
+    )
     boxes = next(kept.rglob("*.txt"))
     np.savetxt(boxes, np.loadtxt(boxes, delimiter=",") + 0.01, delimiter=",")
-    monkeypatch.setattr(runs, "TRACKING_CODE", ("soft_mask", "crops", "attention", "model", "track"))
+    monkeypatch.setattr(
+        runs, "TRACKING_CODE", ("soft_mask", "crops", "attention", "model", "track")
+    )
     assert not confirm_boxes(run, data) and key == run.evaluation_key()
     _reproduce()
 
@@ -180,14 +256,20 @@ def test_plan_estimates_from_finished_trainings_and_costs_shared_ones_nothing(ti
     assert seconds["SCA-Siam-seed0"] == pytest.approx(record["seconds"], rel=1e-6)
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: runs.profile("nano"), "no profile 'nano'"),
-    (lambda: runs.profile("mini", rows=("SCS",)), "no row 'SCS'"),
-    (lambda: runs.row("SCS-Siam@1.5"), "no row 'SCS-Siam@1.5'"),
-    (lambda: runs.row("SCS@0.5"), "no row 'SCS@0.5'"),
-    (lambda: experiments.write_data(runs.profile("paper")), "--train ROOT"),
-    (lambda: evidence.results(dataclasses.replace(TINY, name="none", rows=("untrained",))), "no finished run"),
-])
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: runs.profile("nano"), "no profile 'nano'"),
+        (lambda: runs.profile("mini", rows=("SCS",)), "no row 'SCS'"),
+        (lambda: runs.row("SCS-Siam@1.5"), "no row 'SCS-Siam@1.5'"),
+        (lambda: runs.row("SCS@0.5"), "no row 'SCS@0.5'"),
+        (lambda: experiments.write_data(runs.profile("paper")), "--train ROOT"),
+        (
+            lambda: evidence.results(dataclasses.replace(TINY, name="none", rows=("untrained",))),
+            "no finished run",
+        ),
+    ],
+)
 def test_bad_requests_are_one_line(call, words):
     with pytest.raises(BadInput, match=words) as caught:
         call()
@@ -196,35 +278,81 @@ def test_bad_requests_are_one_line(call, words):
 
 def test_manifest_is_plain_json_with_what_a_reader_needs(tiny):
     manifest = json.loads((runs.Run(tiny, "SCA-Siam", 0).folder / "manifest.json").read_text())
-    assert {"config", "seed", "training", "machine", "results", "evaluation_key", "training_key"} <= set(manifest)
-    assert {"store", "weights_sha256", "seconds", "pairs", "precision", "machine"} <= set(manifest["training"])
+    assert {
+        "config",
+        "seed",
+        "training",
+        "machine",
+        "results",
+        "evaluation_key",
+        "training_key",
+    } <= set(manifest)
+    assert {"store", "weights_sha256", "seconds", "pairs", "precision", "machine"} <= set(
+        manifest["training"]
+    )
 
 
 def test_a_run_that_holds_out_is_validated_there_and_needs_no_benchmark(tmp_path, monkeypatch):
     for module in (runs, experiments):
         monkeypatch.setattr(module, "root", lambda: tmp_path)
-    held = dataclasses.replace(TINY, rows=("SCS-Siam", "SCS-Siam+0.01-to-0.001"), tests={},
-                               training={**TINY.training, "training.hold_out": 2})
+    held = dataclasses.replace(
+        TINY,
+        rows=("SCS-Siam", "SCS-Siam+0.01-to-0.001"),
+        tests={},
+        training={**TINY.training, "training.hold_out": 2},
+    )
     data = experiments.write_data(held)
     for run in runs.runs(held):
         experiments.bring_up_to_date(run, data)
         assert run.state() == "current" and confirm_boxes(run, data)
-    base, other = (np.loadtxt(run.folder / "validation.csv", delimiter=",", skiprows=1) for run in runs.runs(held))
-    assert (base[:, 0] == other[:, 0]).all() and set(base[:, 0]) == {1, 3}, "the same pairs, of the second and the fourth video"
+    base, other = (
+        np.loadtxt(run.folder / "validation.csv", delimiter=",", skiprows=1)
+        for run in runs.runs(held)
+    )
+    assert (base[:, 0] == other[:, 0]).all() and set(base[:, 0]) == {1, 3}, (
+        "the same pairs, of the second and the fourth video"
+    )
     found = evidence.validations(held, held.rows).set_index("row")
-    assert found.columns.tolist()[:3] == ["seed", "pairs", "sequences"] and found["pairs"].tolist() == [1024, 1024]
-    names = ["loss", "hits", "loss_unmasked", "hits_unmasked", "leak", "minus_loss", "minus_hits_unmasked"]
+    assert found.columns.tolist()[:3] == ["seed", "pairs", "sequences"] and found[
+        "pairs"
+    ].tolist() == [1024, 1024]
+    names = [
+        "loss",
+        "hits",
+        "loss_unmasked",
+        "hits_unmasked",
+        "leak",
+        "minus_loss",
+        "minus_hits_unmasked",
+    ]
     for line, table in (found.loc["SCS-Siam"], base), (found.loc["SCS-Siam+0.01-to-0.001"], other):
         loss, hits, bare_loss, bare_hits = table[:, 1:].mean(0)
         minus = (table - base)[:, [1, 4]].mean(0)
-        assert line[names].tolist() == pytest.approx([loss, hits, bare_loss, bare_hits, hits - bare_hits, *minus])
+        assert line[names].tolist() == pytest.approx(
+            [loss, hits, bare_loss, bare_hits, hits - bare_hits, *minus]
+        )
 
 
 def test_the_spread_between_seeds_is_pooled_over_rows_with_trainings_of_their_own():
-    means = {"SCS-Siam": (0.5, 0.7), "SSA-Siam": (0.4, 0.5, 0.6), "SCA-Siam": (0.1,), "untrained": (0, 1), "SCS-Siam@0.9-test": (0, 1),
-             "CFNet (published)": (0.6,)}
-    found = pd.DataFrame([{"row": row, "seed": seed, "benchmark": "OTB", "sequence": name, "auc": mean + off}
-                          for row, seeds in means.items() for seed, mean in enumerate(seeds) for name, off in (("a", 0.2), ("b", -0.2))])
-    assert evidence.between_seeds(found, "OTB") == (pytest.approx(((0.02 * 1 + 0.01 * 2) / 3) ** 0.5), 2)
+    means = {
+        "SCS-Siam": (0.5, 0.7),
+        "SSA-Siam": (0.4, 0.5, 0.6),
+        "SCA-Siam": (0.1,),
+        "untrained": (0, 1),
+        "SCS-Siam@0.9-test": (0, 1),
+        "CFNet (published)": (0.6,),
+    }
+    found = pd.DataFrame(
+        [
+            {"row": row, "seed": seed, "benchmark": "OTB", "sequence": name, "auc": mean + off}
+            for row, seeds in means.items()
+            for seed, mean in enumerate(seeds)
+            for name, off in (("a", 0.2), ("b", -0.2))
+        ]
+    )
+    assert evidence.between_seeds(found, "OTB") == (
+        pytest.approx(((0.02 * 1 + 0.01 * 2) / 3) ** 0.5),
+        2,
+    )
     spread, rows = evidence.between_seeds(found[found["seed"] == 0], "OTB")
     assert np.isnan(spread) and rows == 0

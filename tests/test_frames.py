@@ -1,4 +1,5 @@
 """A clip is the same from a list, a folder, a video and an array, and bad frames are named."""
+
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -7,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from scs_siam.clips import ClipWriter
-from scs_siam.files import BadInput, write_image
-from scs_siam.frames import Frames, is_live, prefetch
+from scs_siam.data.clips import ClipWriter
+from scs_siam.data.video import Frames, is_live, prefetch
+from scs_siam.runtime.files import BadInput, write_image
 
 
 def picture(number, width=48, height=32):
@@ -32,7 +33,9 @@ def test_frames_of_every_source_agree(tmp_path):
     for source in (pictures, tmp_path / "clip", str(tmp_path / "clip"), paths, tuple(paths)):
         frames = Frames(source)
         assert len(frames) == 11
-        np.testing.assert_array_equal(np.stack(list(frames)), pictures)  # f10 after f9, not after f1
+        np.testing.assert_array_equal(
+            np.stack(list(frames)), pictures
+        )  # f10 after f9, not after f1
         np.testing.assert_array_equal(frames[10], pictures[10])
         np.testing.assert_array_equal(np.stack(list(prefetch(frames))), pictures)
     assert len(Frames(paths[0])) == 1
@@ -47,7 +50,12 @@ def test_frames_of_a_video(tmp_path):
     frames = Frames(path)
     for clip in (list(frames), list(frames), list(prefetch(frames))):
         assert len(clip) == len(frames) == 9
-        assert np.abs(np.stack(clip).astype(int) - np.stack([picture(number) for number in range(9)])).max() <= 6  # RGB, in order
+        assert (
+            np.abs(
+                np.stack(clip).astype(int) - np.stack([picture(number) for number in range(9)])
+            ).max()
+            <= 6
+        )  # RGB, in order
     assert "in order" in raises(lambda: frames[3])
 
 
@@ -82,15 +90,20 @@ def test_bad_frames(tmp_path):
         assert "1.jpg" in raises(lambda: list(prefetch(Frames(tmp_path / "clip"))))
         assert "1.jpg" in raises(lambda: Frames(tmp_path / "clip")[1])
     write_image(tmp_path / "clip" / "1.jpg", picture(1, width=40))
-    for message in (raises(lambda: list(Frames(tmp_path / "clip"))), raises(lambda: Frames(tmp_path / "clip")[1])):
+    for message in (
+        raises(lambda: list(Frames(tmp_path / "clip"))),
+        raises(lambda: Frames(tmp_path / "clip")[1]),
+    ):
         assert "1.jpg" in message and "40 x 32" in message and "48 x 32" in message
 
 
 def test_cameras_and_streams_are_named_so(tmp_path, monkeypatch, refused, texture):
     """A number is a camera unless a file has that name; a stream is read over HTTP from this machine."""
     monkeypatch.chdir(tmp_path)
-    assert [is_live(source) for source in ("0", "12", "rtsp://host/1", "clip.mp4", "C:\\clip.mp4", "123", Path("0"))] == [
-        True, True, True, False, False, False, True]
+    assert [
+        is_live(source)
+        for source in ("0", "12", "rtsp://host/1", "clip.mp4", "C:\\clip.mp4", "123", Path("0"))
+    ] == [True, True, True, False, False, False, True]
     write_image(tmp_path / "7" / "1.png", texture(40, 60))
     assert not is_live("7") and len(Frames("7")) == 1
     with ClipWriter(tmp_path / "clip.mp4") as clip:

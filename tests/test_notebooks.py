@@ -1,20 +1,29 @@
 """Notebooks are run, cleaned, checked and swept; a kernel takes seconds to start, so few do."""
+
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
 
-from scs_siam import notebooks, sweeps
-from scs_siam.files import BadInput
+from scs_siam.runtime.files import BadInput
+from scs_siam.tools import notebooks, sweeps
 
 STORED = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 PARAMETERS = 'profile: str = "read"  # which results\nsigma: float = 0.5  # weight of the background\nseed: int = 0  # first seed'
 
 
 def write(path, *code):
-    cells = [nbformat.v4.new_markdown_cell("# A notebook"), nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells + [nbformat.v4.new_code_cell(source) for source in code]), path)
+    cells = [
+        nbformat.v4.new_markdown_cell("# A notebook"),
+        nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+    ]
+    nbformat.write(
+        nbformat.v4.new_notebook(
+            cells=cells + [nbformat.v4.new_code_cell(source) for source in code]
+        ),
+        path,
+    )
     return path
 
 
@@ -23,7 +32,9 @@ def stored(path):
     nb = nbformat.read(write(path, "sigma"), as_version=4)
     for count, cell in enumerate(nb.cells[1:], 1):
         cell.execution_count = count
-    nb.cells[2].outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "0.5"}, execution_count=2)]
+    nb.cells[2].outputs = [
+        nbformat.v4.new_output("execute_result", {"text/plain": "0.5"}, execution_count=2)
+    ]
     nbformat.write(notebooks.clean(nb), path)
     return nb
 
@@ -34,7 +45,9 @@ def test_stored_notebook(path):
 
 
 def test_refresh_stores_a_clean_notebook(tmp_path):
-    path = write(tmp_path / "a.ipynb", "from pathlib import Path\nprint(Path.cwd().name)", "sigma + seed")
+    path = write(
+        tmp_path / "a.ipynb", "from pathlib import Path\nprint(Path.cwd().name)", "sigma + seed"
+    )
     notebooks.refresh(path)
     nb = nbformat.read(path, as_version=4)
     assert notebooks.check(path) == []
@@ -47,7 +60,9 @@ def test_refresh_stores_a_clean_notebook(tmp_path):
 
 
 def test_a_failing_cell_is_named_and_leaves_nothing(tmp_path):
-    path = write(tmp_path / "a.ipynb", "1", "raise ValueError('first line\\nsigma is ' + str(sigma))")
+    path = write(
+        tmp_path / "a.ipynb", "1", "raise ValueError('first line\\nsigma is ' + str(sigma))"
+    )
     (tmp_path / "out.ipynb").write_text("older")
     with pytest.raises(BadInput, match=r"a\.ipynb, cell 4: ValueError: sigma is 0\.25$"):
         notebooks.run_notebook(path, tmp_path / "out.ipynb", {"sigma": 0.25})
@@ -56,20 +71,40 @@ def test_a_failing_cell_is_named_and_leaves_nothing(tmp_path):
 
 
 def test_sweep_gathers_and_resumes(tmp_path):
-    path = write(tmp_path / "a.ipynb", "import pandas as pd\nfrom scs_siam.sweeps import record",
-                 "record(pd.DataFrame({'sequence': ['x', 'y'], 'auc': [sigma, seed], 'sigma': 2 * sigma}))")
+    path = write(
+        tmp_path / "a.ipynb",
+        "import pandas as pd\nfrom scs_siam.sweeps import record",
+        "record(pd.DataFrame({'sequence': ['x', 'y'], 'auc': [sigma, seed], 'sigma': 2 * sigma}))",
+    )
     for _ in range(2):
         table = sweeps.sweep(path, {"sigma": [0.25]}, [3], jobs=1, out=tmp_path / "sweep")
-        made = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "sweep").iterdir() if p.name != "a.csv"}
-        assert table.to_dict("list") == {"sigma": [0.5, 0.5], "seed": [3, 3], "sequence": ["x", "y"], "auc": [0.25, 3.0]}
-    again = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "sweep").iterdir() if p.name != "a.csv"}
-    assert again == made and len(made) == 2 and all(name.startswith("a-sigma=0.25-seed=3-") for name in made)
+        made = {
+            p.name: p.stat().st_mtime_ns
+            for p in (tmp_path / "sweep").iterdir()
+            if p.name != "a.csv"
+        }
+        assert table.to_dict("list") == {
+            "sigma": [0.5, 0.5],
+            "seed": [3, 3],
+            "sequence": ["x", "y"],
+            "auc": [0.25, 3.0],
+        }
+    again = {
+        p.name: p.stat().st_mtime_ns for p in (tmp_path / "sweep").iterdir() if p.name != "a.csv"
+    }
+    assert (
+        again == made
+        and len(made) == 2
+        and all(name.startswith("a-sigma=0.25-seed=3-") for name in made)
+    )
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "sweep" / "a.csv"), table)
 
 
 def test_unknown_parameters_are_refused(tmp_path):
     path = write(tmp_path / "a.ipynb")
-    with pytest.raises(BadInput, match="no parameter 'sigmas'; choose some of profile, sigma, seed"):
+    with pytest.raises(
+        BadInput, match="no parameter 'sigmas'; choose some of profile, sigma, seed"
+    ):
         notebooks.run_notebook(path, tmp_path / "out.ipynb", {"sigmas": 1})
     with pytest.raises(BadInput, match="no parameter 'sigmas'"):
         sweeps.sweep(path, {"sigmas": [1]}, [0], jobs=1, out=tmp_path / "sweep")
@@ -79,7 +114,11 @@ def test_unknown_parameters_are_refused(tmp_path):
 def test_what_is_not_a_notebook(tmp_path):
     (tmp_path / "a.ipynb").write_text("{}")
     (tmp_path / "b.ipynb").write_text("")
-    for name, message in (("a", "is not a notebook"), ("b", "is not a notebook"), ("c", "cannot be read")):
+    for name, message in (
+        ("a", "is not a notebook"),
+        ("b", "is not a notebook"),
+        ("c", "cannot be read"),
+    ):
         with pytest.raises(BadInput, match=f"{name}.ipynb: {message}"):
             notebooks.run_notebook(tmp_path / f"{name}.ipynb", tmp_path / "out.ipynb")
     with pytest.raises(BadInput, match="no such notebook"):
@@ -89,32 +128,63 @@ def test_what_is_not_a_notebook(tmp_path):
 def test_clean_keeps_outputs_and_numbers_anew(tmp_path):
     nb = stored(tmp_path / "a.ipynb")
     for cell in nb.cells:
-        cell.metadata.update(papermill={"duration": 1.5}, execution={"iopub.execute_input": "2020-01-01"})
+        cell.metadata.update(
+            papermill={"duration": 1.5}, execution={"iopub.execute_input": "2020-01-01"}
+        )
         cell.metadata.setdefault("tags", [])
-    nb.cells.insert(2, nbformat.v4.new_code_cell("sigma = 1", execution_count=2, metadata={"tags": ["injected-parameters"]}))
+    nb.cells.insert(
+        2,
+        nbformat.v4.new_code_cell(
+            "sigma = 1", execution_count=2, metadata={"tags": ["injected-parameters"]}
+        ),
+    )
     nb.cells[3].execution_count = nb.cells[3].outputs[0].execution_count = 3
-    nb.metadata = {**nb.metadata, "papermill": {"input_path": "/home/me/a.ipynb"}, "widgets": {"state": {}}}
+    nb.metadata = {
+        **nb.metadata,
+        "papermill": {"input_path": "/home/me/a.ipynb"},
+        "widgets": {"state": {}},
+    }
     nbformat.write(notebooks.clean(nb), tmp_path / "b.ipynb")
     assert (tmp_path / "b.ipynb").read_text() == (tmp_path / "a.ipynb").read_text()
 
 
-@pytest.mark.parametrize("change, problem", [
-    (lambda nb: nb.cells.pop(0), "cell 1: is not markdown"),
-    (lambda nb: nb.cells[1].metadata.clear(), "0 cells are tagged"),
-    (lambda nb: nb.cells[1].update(source="sigma = 0.5  # weight"), "parameter line 'sigma = 0.5"),
-    (lambda nb: nb.cells[1].update(source="sigma: float = 0.5"), "parameter line"),
-    (lambda nb: nb.cells[2].update(execution_count=3), "cell 3: was not run, or not in order"),
-    (lambda nb: nb.cells[2].update(execution_count=None, outputs=[]), "cell 3: was not run"),
-    (lambda nb: nb.cells[2].outputs.append(nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])), "cell 3: ended with"),
-    (lambda nb: nb.cells[2].update(source="x = 1\n%time x"), "cell 3: uses %time"),
-    (lambda nb: nb.cells[2].update(source="!ls"), "cell 3: uses !ls"),
-    (lambda nb: nb.cells[2].update(source="plot(1);"), "cell 3: ends with ';'"),
-    (lambda nb: nb.cells[0].update(source="see (/home/me/a.png)"), "cell 1: holds the absolute path /home/me/a.png"),
-    (lambda nb: nb.cells[2].outputs[0].data.update({"text/html": "at C:\\Users\\me"}), r"absolute path C:\\Users"),
-    (lambda nb: nb.cells[2].outputs[0].data.update({notebooks.WIDGET: {}}), "cell 3: shows a widget"),
-    (lambda nb: nb.cells[0].update(source="x" * notebooks.SIZE_LIMIT), "bytes; at most 300000"),
-    (lambda nb: nb.cells[2].metadata.update(papermill={}), "cell 3: is as papermill left it"),
-])
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (lambda nb: nb.cells.pop(0), "cell 1: is not markdown"),
+        (lambda nb: nb.cells[1].metadata.clear(), "0 cells are tagged"),
+        (
+            lambda nb: nb.cells[1].update(source="sigma = 0.5  # weight"),
+            "parameter line 'sigma = 0.5",
+        ),
+        (lambda nb: nb.cells[1].update(source="sigma: float = 0.5"), "parameter line"),
+        (lambda nb: nb.cells[2].update(execution_count=3), "cell 3: was not run, or not in order"),
+        (lambda nb: nb.cells[2].update(execution_count=None, outputs=[]), "cell 3: was not run"),
+        (
+            lambda nb: nb.cells[2].outputs.append(
+                nbformat.v4.new_output("error", ename="E", evalue="", traceback=[])
+            ),
+            "cell 3: ended with",
+        ),
+        (lambda nb: nb.cells[2].update(source="x = 1\n%time x"), "cell 3: uses %time"),
+        (lambda nb: nb.cells[2].update(source="!ls"), "cell 3: uses !ls"),
+        (lambda nb: nb.cells[2].update(source="plot(1);"), "cell 3: ends with ';'"),
+        (
+            lambda nb: nb.cells[0].update(source="see (/home/me/a.png)"),
+            "cell 1: holds the absolute path /home/me/a.png",
+        ),
+        (
+            lambda nb: nb.cells[2].outputs[0].data.update({"text/html": "at C:\\Users\\me"}),
+            r"absolute path C:\\Users",
+        ),
+        (
+            lambda nb: nb.cells[2].outputs[0].data.update({notebooks.WIDGET: {}}),
+            "cell 3: shows a widget",
+        ),
+        (lambda nb: nb.cells[0].update(source="x" * notebooks.SIZE_LIMIT), "bytes; at most 300000"),
+        (lambda nb: nb.cells[2].metadata.update(papermill={}), "cell 3: is as papermill left it"),
+    ],
+)
 def test_check_finds(tmp_path, change, problem):
     path = tmp_path / "a.ipynb"
     nb = stored(path)
@@ -127,6 +197,14 @@ def test_check_finds(tmp_path, change, problem):
         raise AssertionError(found[0])
 
 
-@pytest.mark.parametrize("text", ["<td>1/2</td> and/or", "https://doi.org/10.3390/s20144021 (../data/a.csv)", "a / b / c", "1/s, /s"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<td>1/2</td> and/or",
+        "https://doi.org/10.3390/s20144021 (../data/a.csv)",
+        "a / b / c",
+        "1/s, /s",
+    ],
+)
 def test_check_lets_pass(text):
     assert not notebooks.ABSOLUTE.search(text)

@@ -1,4 +1,5 @@
 """pyproject.toml is the one place with version bounds; constraints.txt, environment.yml and CITATION.cff follow it."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -23,13 +24,19 @@ def project():
 @pytest.fixture(scope="module")
 def pins():
     """Name -> pinned version of each line of constraints.txt."""
-    lines = [Requirement(line) for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
+    lines = [
+        Requirement(line)
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    ]
     assert all([s.operator for s in line.specifier] == ["=="] for line in lines)
     return {canonicalize_name(line.name): next(iter(line.specifier)).version for line in lines}
 
 
 def requirements(project):
-    return [Requirement(text) for text in sum(project["optional-dependencies"].values(), project["dependencies"])]
+    return [
+        Requirement(text)
+        for text in sum(project["optional-dependencies"].values(), project["dependencies"])
+    ]
 
 
 def test_constraints_satisfy_the_bounds(project, pins):
@@ -43,11 +50,16 @@ def test_constraints_suit_every_build_of_torch():
 
 
 def test_environment_agrees(project):
-    *conda, last = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    *conda, last = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))[
+        "dependencies"
+    ]
     python, *others = [Requirement(text) for text in conda]
     assert python.name == "python" and python.specifier == SpecifierSet(project["requires-python"])
     assert [str(other) for other in others] == ["pip", "make"]  # no bounds of its own
-    assert last == {"pip": ["-c constraints.txt", "-e .[test]"]} and "test" in project["optional-dependencies"]
+    assert (
+        last == {"pip": ["-c constraints.txt", "-e .[test]"]}
+        and "test" in project["optional-dependencies"]
+    )
 
 
 def test_citation_names_this_version():
@@ -58,8 +70,20 @@ def test_citation_names_this_version():
 
 def test_the_core_imports_little_and_quickly():
     """Beside torch, numpy and cv2 the core needs nothing heavy, and is to take at most 0.3 seconds; this bound is a loose one."""
-    code = ("import sys, time, torch, numpy, cv2; before = set(sys.modules); start = time.process_time()\n"
-            "import scs_siam.track, scs_siam.train, scs_siam.pairs, scs_siam.weights, scs_siam.frames\n"
-            "print(time.process_time() - start, *{name.split('.')[0] for name in set(sys.modules) - before})")
-    seconds, *names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert float(seconds) < 1.5 and not {"pandas", "got10k", "matplotlib", "scipy", "seaborn", "papermill", "shapely"} & set(names)
+    code = (
+        "import sys, time, torch, numpy, cv2; before = set(sys.modules); start = time.process_time()\n"
+        "import scs_siam.track, scs_siam.train, scs_siam.pairs, scs_siam.weights, scs_siam.frames\n"
+        "print(time.process_time() - start, *{name.split('.')[0] for name in set(sys.modules) - before})"
+    )
+    seconds, *names = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert float(seconds) < 1.5 and not {
+        "pandas",
+        "got10k",
+        "matplotlib",
+        "scipy",
+        "seaborn",
+        "papermill",
+        "shapely",
+    } & set(names)

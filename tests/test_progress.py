@@ -1,7 +1,8 @@
 """Progress says what it should and no more: lines at tenths, a file that keeps them, silence for short work."""
+
 import pytest
 
-from scs_siam.progress import Progress, duration
+from scs_siam.runtime.progress import Progress, duration
 
 
 class Clock:
@@ -26,7 +27,9 @@ def test_a_line_a_tenth_on_stderr_and_in_the_file(clock, capsys, tmp_path):
             progress.show(done, f"loss {done}")
     lines = capsys.readouterr().err.splitlines()
     assert (tmp_path / "new" / "progress.log").read_text().splitlines() == lines and len(lines) == 9
-    assert lines[0][9:] == "20% of 2000 pairs, 1.0 pairs/s, about 26 min left: loss 410"  # the first line after ten seconds
+    assert (
+        lines[0][9:] == "20% of 2000 pairs, 1.0 pairs/s, about 26 min left: loss 410"
+    )  # the first line after ten seconds
     assert lines[4][9:] == "60% of 2000 pairs, 1.0 pairs/s, about 13 min left: loss 1200"
     assert lines[-1][9:] == "100% of 2000 pairs, 1.0 pairs/s, about 0 s left: loss 2000"
 
@@ -63,4 +66,9 @@ def test_a_terminal_gets_a_bar(monkeypatch, capsys):
 
 
 def test_durations_as_a_reader_says_them():
-    assert [duration(s) for s in (None, 45, 720, 12600)] == ["unknown (nothing was measured yet)", "45 s", "12 min", "3.5 h"]
+    assert [duration(s) for s in (None, 45, 720, 12600)] == [
+        "unknown (nothing was measured yet)",
+        "45 s",
+        "12 min",
+        "3.5 h",
+    ]

@@ -1,4 +1,5 @@
 """A sweep on a Ray cluster of two nodes of this machine gives what local processes give, although one node is killed half way."""
+
 import shutil
 import socket
 import subprocess
@@ -13,15 +14,15 @@ import pandas as pd
 import psutil
 import pytest
 
-from scs_siam import sweeps
-from scs_siam.ray_pool import RayPool, _call
+from scs_siam.tools import sweeps
+from scs_siam.tools.ray_pool import RayPool, _call
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = "sigma: float = 0.5  # weight of the background\nseed: int = 0  # first seed"
 CODE = """import os, time, uuid
 from pathlib import Path
 import pandas as pd
-from scs_siam.sweeps import record
+from scs_siam.tools.sweeps import record
 if raylet := os.environ.get("RAY_RAYLET_PID"):
     Path(f"{sigma} {raylet} {os.environ['CUDA_VISIBLE_DEVICES']} {uuid.uuid4().hex}.begun").touch()
     while not Path("go").exists(): time.sleep(0.05)
@@ -31,7 +32,10 @@ record(pd.DataFrame({"auc": [sigma + seed]}))"""
 
 @pytest.fixture
 def notebook(tmp_path):
-    cells = [nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), nbformat.v4.new_code_cell(CODE)]
+    cells = [
+        nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell(CODE),
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
     return tmp_path / "a.ipynb"
 
@@ -39,14 +43,31 @@ def notebook(tmp_path):
 @pytest.fixture
 def cluster(monkeypatch):
     """A head of two cores and a second node of one, with a card each as far as Ray knows: the processes `ray start` of both."""
-    for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex, "PYTHONPATH": str(ROOT)}.items():
-        monkeypatch.setenv(name, value)  # a token of its own, since one in ~/.ray would be used by the head alone
+    for name, value in {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": uuid.uuid4().hex,
+        "PYTHONPATH": str(ROOT),
+    }.items():
+        monkeypatch.setenv(
+            name, value
+        )  # a token of its own, since one in ~/.ray would be used by the head alone
     ray = pytest.importorskip("ray")
     address = f"{ray.util.get_node_ip_address()}:{free_port()}"
-    folder, nodes = tempfile.mkdtemp(prefix="ray-", dir="/tmp"), []  # a short path: Ray puts sockets there
+    folder, nodes = (
+        tempfile.mkdtemp(prefix="ray-", dir="/tmp"),
+        [],
+    )  # a short path: Ray puts sockets there
     try:
         port = address.split(":")[1]
-        nodes.append(start("--head", f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false", "--num-cpus=2"))
+        nodes.append(
+            start(
+                "--head",
+                f"--port={port}",
+                f"--temp-dir={folder}",
+                "--include-dashboard=false",
+                "--num-cpus=2",
+            )
+        )
         wait(lambda: listens(address))
         nodes.append(start(f"--address={address}", "--num-cpus=1"))
         monkeypatch.setenv("RAY_ADDRESS", address)
@@ -61,8 +82,21 @@ def cluster(monkeypatch):
 def start(*options):
     """`ray start` in the foreground."""
     code = "from ray.scripts.scripts import main; main()"
-    return subprocess.Popen([sys.executable, "-c", code, "start", "--block", "--num-gpus=1", "--disable-usage-stats",
-                             "--object-store-memory=80000000", *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "start",
+            "--block",
+            "--num-gpus=1",
+            "--disable-usage-stats",
+            "--object-store-memory=80000000",
+            *options,
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def free_port():
@@ -112,21 +146,40 @@ def test_a_sweep_on_two_nodes_one_of_which_dies(cluster, notebook, tmp_path, ref
             future = super().submit(function, path, point, stem)
             if point["sigma"] == 0.75:
                 wait(lambda: len(begun()) == 2)
-                assert len({raylet for _, raylet, _, _ in begun()}) == 2 and {card for _, _, card, _ in begun()} == {"0"}
+                assert len({raylet for _, raylet, _, _ in begun()}) == 2 and {
+                    card for _, _, card, _ in begun()
+                } == {"0"}
                 end(second)
                 (tmp_path / "go").touch()
             return future
-    shared = sweeps.sweep(notebook, {"sigma": [0.25, 0.75]}, [1], 1, tmp_path / "ray", pool=Killing(gpus=1))
-    assert sorted(sigma for sigma, _, _, _ in begun()) in (["0.25", "0.25", "0.75"], ["0.25", "0.75", "0.75"])
+
+    shared = sweeps.sweep(
+        notebook, {"sigma": [0.25, 0.75]}, [1], 1, tmp_path / "ray", pool=Killing(gpus=1)
+    )
+    assert sorted(sigma for sigma, _, _, _ in begun()) in (
+        ["0.25", "0.25", "0.75"],
+        ["0.25", "0.75", "0.75"],
+    )
     assert head.poll() is None and second.poll() is not None
     local = sweeps.sweep(notebook, {"sigma": [0.25, 0.75]}, [1], 2, tmp_path / "local")
     pd.testing.assert_frame_equal(shared, local)
-    for sigma, gpus, words in ((2.0, 0, ("a.ipynb, cell 2", "sigma is above 1")), (0.5, 4, ("--gpus 4", "ray start"))):
-        refused(lambda: sweeps.sweep(notebook, {"sigma": [sigma]}, [0], 1, tmp_path / "out", pool=RayPool(gpus)), *words)
+    for sigma, gpus, words in (
+        (2.0, 0, ("a.ipynb, cell 2", "sigma is above 1")),
+        (0.5, 4, ("--gpus 4", "ray start")),
+    ):
+        refused(
+            lambda: sweeps.sweep(
+                notebook, {"sigma": [sigma]}, [0], 1, tmp_path / "out", pool=RayPool(gpus)
+            ),
+            *words,
+        )
     assert "Ray: 1 machine, 2 cores, 1 cards" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("address, words", [("127.0.0.1:9", "no Ray cluster answers"), ("9", "HOST:PORT"), ("here:there", "HOST:PORT")])
+@pytest.mark.parametrize(
+    "address, words",
+    [("127.0.0.1:9", "no Ray cluster answers"), ("9", "HOST:PORT"), ("here:there", "HOST:PORT")],
+)
 def test_an_address_without_a_cluster(monkeypatch, refused, address, words):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", address)
@@ -134,7 +187,13 @@ def test_an_address_without_a_cluster(monkeypatch, refused, address, words):
 
 
 def test_a_machine_that_does_not_see_the_notebook_says_so(tmp_path, refused):
-    refused(lambda: _call(len, tmp_path / "absent" / "a.ipynb"), socket.gethostname(), "does not see", tmp_path / "absent", "same path")
+    refused(
+        lambda: _call(len, tmp_path / "absent" / "a.ipynb"),
+        socket.gethostname(),
+        "does not see",
+        tmp_path / "absent",
+        "same path",
+    )
 
 
 def test_without_ray(monkeypatch, refused):

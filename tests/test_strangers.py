@@ -1,4 +1,5 @@
 """What comes from strangers: nothing of it runs, leaves its folder or reaches for the network."""
+
 import ast
 import json
 import os
@@ -8,23 +9,60 @@ from pathlib import Path
 
 import pytest
 
-from scs_siam import report, weights
-from scs_siam.files import read_json, sha256, write_json
-from scs_siam.sequences import read_published
+from scs_siam import weights
+from scs_siam.data.sequences import read_published
+from scs_siam.reproduction import report
+from scs_siam.runtime.files import read_json, sha256, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "scs_siam").glob("*.py"))
 STORED = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROGRAMS = ("subprocess", "pty", "ctypes", "pickle", "marshal", "shelve", "dill", "joblib", "runpy", "code", "tarfile", "socket",
-            "urllib", "requests", "http", "ftplib", "pooch", "webbrowser")
+PROGRAMS = (
+    "subprocess",
+    "pty",
+    "ctypes",
+    "pickle",
+    "marshal",
+    "shelve",
+    "dill",
+    "joblib",
+    "runpy",
+    "code",
+    "tarfile",
+    "socket",
+    "urllib",
+    "requests",
+    "http",
+    "ftplib",
+    "pooch",
+    "webbrowser",
+)
 CALLS = ("eval", "exec", "compile", "__import__", "input", "breakpoint")
-METHODS = ("popen", "spawnl", "spawnv", "execv", "execvp", "extractall", "unpack_archive", "load_url")
-KNOWN = {"machine": {"ctypes"}, "pack": {"tarfile"}, "site": {"urllib"}, "ray_pool": {"socket"}}  # mallopt; archives are written
+METHODS = (
+    "popen",
+    "spawnl",
+    "spawnv",
+    "execv",
+    "execvp",
+    "extractall",
+    "unpack_archive",
+    "load_url",
+)
+KNOWN = {
+    "machine": {"ctypes"},
+    "pack": {"tarfile"},
+    "site": {"urllib"},
+    "ray_pool": {"socket"},
+}  # mallopt; archives are written
 # only; parts of an address; whether the cluster answers that the reader names
 
 
-
-CORE = [name for floor, names in report.FLOORS.items() if floor != "pictures and tables" for name in names.split()]
+CORE = [
+    name
+    for floor, names in report.FLOORS.items()
+    if floor != "pictures and tables"
+    for name in names.split()
+]
 
 
 def parsed(name, sources):
@@ -32,7 +70,11 @@ def parsed(name, sources):
 
 
 def cells(path):
-    return ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    return [
+        "".join(cell["source"])
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
 
 
 NODES = [pair for path in MODULES for pair in parsed(path.stem, [path.read_text(encoding="utf-8")])]
@@ -42,19 +84,35 @@ CELLS = [pair for path in STORED for pair in parsed(path.name, cells(path))]
 def imported(node):
     if isinstance(node, ast.Import):
         return [alias.name.split(".")[0] for alias in node.names]
-    return [node.module.split(".")[0]] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+    return (
+        [node.module.split(".")[0]]
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+        else []
+    )
 
 
 def what_runs(nodes):
     """Calls and imports by which text or bytes of others could run, be unpacked or be fetched, as (file, line, what)."""
     for name, node in nodes:
-        yield from ((name, node.lineno, module) for module in imported(node) if module in PROGRAMS and module not in KNOWN.get(name, ()))
+        yield from (
+            (name, node.lineno, module)
+            for module in imported(node)
+            if module in PROGRAMS and module not in KNOWN.get(name, ())
+        )
         if not isinstance(node, ast.Call):
             continue
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        called = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
         owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        named = not owner and called in CALLS or called in METHODS or (owner, called) == ("os", "system") or "hub" in owner
+        named = (
+            (not owner
+            and called in CALLS)
+            or called in METHODS
+            or (owner, called) == ("os", "system")
+            or "hub" in owner
+        )
         if named or given.get("shell") == "True" or given.get("allow_pickle") == "True":
             yield name, node.lineno, ast.unparse(node.func)
         if called == "load" and owner in ("torch", "yaml") and given.get("weights_only") != "True":
@@ -70,15 +128,40 @@ def test_notebooks_run_and_fetch_nothing_of_others():
 
 
 def test_notebooks_import_only_the_project_and_what_it_depends_on():
-    allowed = {"scs_siam", "numpy", "pandas", "torch", "cv2", "matplotlib", "IPython", "safetensors", "av", "got10k", "tqdm",
-               *sys.stdlib_module_names}
-    assert {(name, module) for name, node in CELLS for module in imported(node) if module not in allowed} == set()
+    allowed = {
+        "scs_siam",
+        "numpy",
+        "pandas",
+        "torch",
+        "cv2",
+        "matplotlib",
+        "IPython",
+        "safetensors",
+        "av",
+        "got10k",
+        "tqdm",
+        *sys.stdlib_module_names,
+    }
+    assert {
+        (name, module) for name, node in CELLS for module in imported(node) if module not in allowed
+    } == set()
 
 
-@pytest.mark.parametrize("text",
-                         ["os.system(x)", "subprocess.run(x, shell=True)", "import pickle", "from urllib import request", "torch.load(p)",
-                                  "np.load(p, allow_pickle=True)", "yaml.load(p)", "eval(x)", "shutil.unpack_archive(p)",
-                                  "torch.hub.load(x)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "os.system(x)",
+        "subprocess.run(x, shell=True)",
+        "import pickle",
+        "from urllib import request",
+        "torch.load(p)",
+        "np.load(p, allow_pickle=True)",
+        "yaml.load(p)",
+        "eval(x)",
+        "shutil.unpack_archive(p)",
+        "torch.hub.load(x)",
+    ],
+)
 def test_the_search_finds(text):
     assert len(list(what_runs(parsed("a", [text])))) >= 1
 
@@ -97,8 +180,13 @@ for name in {CORE + [path.stem for path in MODULES if path.stem not in CORE and 
         heavy = {{"got10k", "pandas", "papermill", "seaborn", "shapely", "yaml", "nbformat", "IPython"}} & set(sys.modules)
         assert not heavy, heavy
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stderr) == (0, "") and list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,5 @@
 """The tracker: geometry against models whose answer is known, then its borders."""
+
 import time
 
 import cv2
@@ -8,22 +9,26 @@ import torch
 import torch.nn.functional as F
 from got10k.trackers import Tracker as ToolkitTracker
 
-from scs_siam.boxes import center
 from scs_siam.config import Config
-from scs_siam.crops import box_in_crop, crop, mean_colour
-from scs_siam.files import read_image
-from scs_siam.integers import fastest
-from scs_siam.machine import default_precision
-from scs_siam.metrics import overlap
+from scs_siam.data.boxes import center
+from scs_siam.data.crops import box_in_crop, crop, mean_colour
+from scs_siam.data.sequences import read_otb
+from scs_siam.evaluation.metrics import overlap
 from scs_siam.model import SiameseNet, cross_correlation
-from scs_siam.sequences import read_otb
+from scs_siam.runtime.files import read_image
+from scs_siam.runtime.hardware import default_precision
+from scs_siam.runtime.int8 import fastest
 from scs_siam.soft_mask import apply_mask
 from scs_siam.track import Tracker, cut_on_card, got10k_tracker, slide
 from scs_siam.weights import load_weights, shipped
 
 
 def settings(preset="paper", **changes):
-    return Config.preset(preset).replace(**{f"tracking.{name}": value for name, value in changes.items()}).tracking
+    return (
+        Config.preset(preset)
+        .replace(**{f"tracking.{name}": value for name, value in changes.items()})
+        .tracking
+    )
 
 
 class Told(torch.nn.Module):
@@ -41,7 +46,7 @@ class Told(torch.nn.Module):
 
     def respond(self, template, search):
         line = 16 * torch.arange(17.0) + 7.5  # upsampled positions of the cells' centres
-        x, y = (torch.exp(-((line - place) / 40) ** 2) for place in self.peak)
+        x, y = (torch.exp(-(((line - place) / 40) ** 2)) for place in self.peak)
         return torch.tensor(self.gains)[:, None, None, None] * y[:, None] * x[None, :] + self.offset
 
 
@@ -55,7 +60,9 @@ class Oracle(torch.nn.Module):
 
     def respond(self, template, search):
         products = F.conv2d(search, template, stride=8)
-        energy = F.conv2d(search.square().sum(1, keepdim=True), torch.ones(1, 1, *template.shape[2:]), stride=8)
+        energy = F.conv2d(
+            search.square().sum(1, keepdim=True), torch.ones(1, 1, *template.shape[2:]), stride=8
+        )
         distance = energy - 2 * products + template.square().sum((1, 2, 3), keepdim=True)
         return torch.exp(-distance / template[0].numel() / 500)
 
@@ -64,7 +71,9 @@ def tracker(model, **changes):
     return Tracker(model, settings(**changes), precision="exact")
 
 
-@pytest.mark.parametrize("peak", [(135.5, 135.5), (151.5, 135.5), (103.5, 167.5), (183.5, 119.5)])  # centres of cells
+@pytest.mark.parametrize(
+    "peak", [(135.5, 135.5), (151.5, 135.5), (103.5, 167.5), (183.5, 119.5)]
+)  # centres of cells
 @pytest.mark.parametrize("best", [0, 1, 2])
 def test_the_box_moves_by_the_displacement_and_scales_by_the_damping(texture, peak, best):
     frame, box = texture(300, 400), np.array([180.0, 130.0, 40.0, 24.0])
@@ -72,9 +81,13 @@ def test_the_box_moves_by_the_displacement_and_scales_by_the_damping(texture, pe
     ours.init(frame, box)
     moved = ours.update(frame)
     factor = 1.0375 ** (best - 1)
-    pixel = np.sqrt((40 + 32) * (24 + 32)) / 127 * factor  # frame pixels of one pixel of the crop at that scale
+    pixel = (
+        np.sqrt((40 + 32) * (24 + 32)) / 127 * factor
+    )  # frame pixels of one pixel of the crop at that scale
     expected = center(box) + (np.array(peak) - 135.5) * 8 / 16 * pixel
-    np.testing.assert_allclose(center(moved), expected, atol=0.26 * pixel)  # half a cell of the upsampled response
+    np.testing.assert_allclose(
+        center(moved), expected, atol=0.26 * pixel
+    )  # half a cell of the upsampled response
     np.testing.assert_allclose(moved[2:], box[2:] * (0.41 + 0.59 * factor), rtol=1e-12)
     assert ours.response.shape == (17, 17) and ours.search.shape == (263, 263, 3)
 
@@ -85,7 +98,9 @@ def test_released_reads_displacement_from_another_cell_and_scale(texture):
     ours.init(frame, box)
     assert np.abs(ours.update(frame)[:2] - 90).max() < 1e-9  # D26: cell 136 means no displacement
     ours.model.peak = (152, 120)  # a cell further to the right, a cell further up
-    np.testing.assert_allclose(ours.update(frame)[:2] - 90, np.array([8, -8]) * 60 / 135, atol=1e-9)  # D30
+    np.testing.assert_allclose(
+        ours.update(frame)[:2] - 90, np.array([8, -8]) * 60 / 135, atol=1e-9
+    )  # D30
 
 
 def test_penalty_and_window(texture):
@@ -119,7 +134,9 @@ def test_the_size_stays_within_its_limits(texture, best, limit):
         ours.init(frame, (70, 50, 20, 16))
         for _ in range(80):
             box = ours.update(frame)
-        assert np.isfinite(box).all() and (np.allclose(box[2:], [20 * limit, 16 * limit]) == clamped)
+        assert np.isfinite(box).all() and (
+            np.allclose(box[2:], [20 * limit, 16 * limit]) == clamped
+        )
 
 
 def moving_clip(texture, count=12, growth=1.0):
@@ -127,7 +144,7 @@ def moving_clip(texture, count=12, growth=1.0):
     background, target = np.full((240, 320, 3), 60, np.uint8), texture(64, 64, 2)
     frames, boxes = [], []
     for k in range(count):
-        middle, size = np.array([90.3 + 6 * k, 80.7 + 4 * k]), np.array([44.0, 36.0]) * growth ** k
+        middle, size = np.array([90.3 + 6 * k, 80.7 + 4 * k]), np.array([44.0, 36.0]) * growth**k
         box = np.concatenate([middle - (size - 1) / 2, size])
         x, y = np.meshgrid(np.arange(320), np.arange(240))
         u, v = (x - box[0] + 0.5) / size[0], (y - box[1] + 0.5) / size[1]
@@ -154,17 +171,34 @@ def test_an_oracle_follows_a_target_that_changes_size(texture, growth):
     assert abs(np.log(boxes[-1, 2] / truth[0, 2])) > 0.5 * abs(np.log(truth[-1, 2] / truth[0, 2]))
 
 
-@pytest.mark.parametrize("box", [(110, 80, 20, 20), (5, 80, 20, 20), (110, 3, 20, 20), (215, 80, 20, 20), (110, 158, 20, 20),
-                                 (-10, 90, 40, 60)])
+@pytest.mark.parametrize(
+    "box",
+    [
+        (110, 80, 20, 20),
+        (5, 80, 20, 20),
+        (110, 3, 20, 20),
+        (215, 80, 20, 20),
+        (110, 158, 20, 20),
+        (-10, 90, 40, 60),
+    ],
+)
 def test_search_crops_continue_the_frame_with_its_mean(texture, box):
-    frame, ours = texture(180, 240), tracker(Told())  # in the middle, over one border each, over several
+    frame, ours = (
+        texture(180, 240),
+        tracker(Told()),
+    )  # in the middle, over one border each, over several
     ours.init(frame, box)
     middle, side = center(box), ours._side()
     ours.update(frame)
     template, search = (image.permute(0, 2, 3, 1).numpy() for image, _ in ours.model.seen)
-    np.testing.assert_array_equal(template[0], crop(frame, middle, 135 * side, 135, mean_colour(frame)))
+    np.testing.assert_array_equal(
+        template[0], crop(frame, middle, 135 * side, 135, mean_colour(frame))
+    )
     for scale in range(3):
-        np.testing.assert_array_equal(search[scale], crop(frame, middle, 263 * side * 1.0375 ** (scale - 1), 263, mean_colour(frame)))
+        np.testing.assert_array_equal(
+            search[scale],
+            crop(frame, middle, 263 * side * 1.0375 ** (scale - 1), 263, mean_colour(frame)),
+        )
 
 
 @pytest.mark.parametrize("box", [(80, 60, 43, 31), (-12, 100, 43, 31)])
@@ -173,16 +207,26 @@ def test_below_sigma_1_the_masks_come_from_the_last_box(texture, box):
     ours.init(frame, box)
     middle, side = center(box), ours._side()
     ours.update(frame)
-    sides = [135 * side], [263 * side * 1.0375 ** k for k in (-1, 0, 1)]
+    sides = [135 * side], [263 * side * 1.0375**k for k in (-1, 0, 1)]
     for (images, masked), size, places in zip(ours.model.seen, (135, 263), sides):
-        for image, twin, place in zip(images.permute(0, 2, 3, 1).numpy(), masked.permute(0, 2, 3, 1).numpy(), places):
-            x, y, w, h = box_in_crop((max(box[0], 0), box[1], box[0] + box[2] - max(box[0], 0), box[3]), middle, place, size)
+        for image, twin, place in zip(
+            images.permute(0, 2, 3, 1).numpy(), masked.permute(0, 2, 3, 1).numpy(), places
+        ):
+            x, y, w, h = box_in_crop(
+                (max(box[0], 0), box[1], box[0] + box[2] - max(box[0], 0), box[3]),
+                middle,
+                place,
+                size,
+            )
             np.testing.assert_allclose(twin, apply_mask(image, (x, y, w, h), 0.25), atol=1e-3)
     assert len(ours.model.seen) == 2
     ours = tracker(Told())
     ours.init(frame, box)
     ours.update(frame)
-    assert [masked for _, masked in ours.model.seen] == [None, None]  # one pass of the first block (Table 8)
+    assert [masked for _, masked in ours.model.seen] == [
+        None,
+        None,
+    ]  # one pass of the first block (Table 8)
 
 
 def network(width=1 / 8):
@@ -206,15 +250,22 @@ def test_fast_and_exact_agree(texture):
         assert overlap(ours.update(frames[0])[None], truth[:1]).min() > 0.8
         maps.append(ours.response)
     assert np.abs(maps[0] - maps[1]).max() < 0.05 * np.ptp(maps[0])
-    frames = [np.ascontiguousarray(frame[:, ::-1])[:, ::-1] for frame in frames]  # a view with another memory layout
-    np.testing.assert_allclose(ours.track(frames, truth[0]), Tracker(model, settings()).track(moving_clip(texture, 3)[0], truth[0]))
+    frames = [
+        np.ascontiguousarray(frame[:, ::-1])[:, ::-1] for frame in frames
+    ]  # a view with another memory layout
+    np.testing.assert_allclose(
+        ours.track(frames, truth[0]),
+        Tracker(model, settings()).track(moving_clip(texture, 3)[0], truth[0]),
+    )
 
 
 def test_a_tracker_can_start_again(texture):
     frames, truth = moving_clip(texture, 4)
     ours = tracker(network())
     first, seen = ours.track(frames, truth[0]), []
-    np.testing.assert_array_equal(ours.track(frames, truth[0], lambda frame, box: seen.append(box)), first)
+    np.testing.assert_array_equal(
+        ours.track(frames, truth[0], lambda frame, box: seen.append(box)), first
+    )
     np.testing.assert_array_equal(seen, first)
 
 
@@ -226,12 +277,24 @@ def test_the_toolkits_tracker_is_one_based(texture, write_clips, tmp_path):
     assert isinstance(theirs, ToolkitTracker) and theirs.name == "ours" and theirs.is_deterministic
     boxes, times = theirs.track(files, truth[0] + [1, 1, 0, 0])
     expected = tracker(network()).track(map(read_image, files), truth[0])
-    np.testing.assert_allclose(boxes - [1, 1, 0, 0], expected, atol=0.5)  # the toolkit decodes with PIL
+    np.testing.assert_allclose(
+        boxes - [1, 1, 0, 0], expected, atol=0.5
+    )  # the toolkit decodes with PIL
     assert boxes.shape == (4, 4) and len(times) == 4
 
 
-@pytest.mark.parametrize("frame", [None, "frame.jpg", np.zeros((40, 40)), np.zeros((40, 40), np.uint8), np.zeros((40, 40, 4), np.uint8),
-                                   np.zeros((40, 40, 3)), np.zeros((0, 40, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        None,
+        "frame.jpg",
+        np.zeros((40, 40)),
+        np.zeros((40, 40), np.uint8),
+        np.zeros((40, 40, 4), np.uint8),
+        np.zeros((40, 40, 3)),
+        np.zeros((0, 40, 3), np.uint8),
+    ],
+)
 def test_a_bad_frame_is_refused(texture, refused, frame):
     ours = tracker(Told())
     refused(lambda: ours.init(frame, (1, 1, 9, 9)), "frame", "uint8 array")
@@ -239,7 +302,9 @@ def test_a_bad_frame_is_refused(texture, refused, frame):
     refused(lambda: ours.update(frame), "frame", "uint8 array")
 
 
-@pytest.mark.parametrize("box", [(1, 1, 9), (1, 1, 0, 9), (1, np.nan, 9, 9), (60, 1, 9, 9), (-9, 1, 9, 9), None])
+@pytest.mark.parametrize(
+    "box", [(1, 1, 9), (1, 1, 0, 9), (1, np.nan, 9, 9), (60, 1, 9, 9), (-9, 1, 9, 9), None]
+)
 def test_a_bad_box_is_refused(texture, refused, box):
     refused(lambda: tracker(Told()).init(texture(40, 50), box), "first box")
 
@@ -282,14 +347,25 @@ def test_fast_and_exact_agree_on_real_frames(real_data):
 
 def test_the_peak_is_that_of_the_whole_enlarged_response():
     """Against all scales enlarged, penalised, normalised and windowed as arrays, on maps with many near peaks."""
-    ours, rng, window = tracker(Told()), np.random.default_rng(0), np.outer(np.hanning(272), np.hanning(272))
+    ours, rng, window = (
+        tracker(Told()),
+        np.random.default_rng(0),
+        np.outer(np.hanning(272), np.hanning(272)),
+    )
     for _ in range(20):
         maps = rng.normal(size=(3, 17, 17)).astype(np.float32)
-        fine = np.stack([cv2.resize(part, (272, 272), interpolation=cv2.INTER_CUBIC).astype(float) for part in maps])
+        fine = np.stack(
+            [
+                cv2.resize(part, (272, 272), interpolation=cv2.INTER_CUBIC).astype(float)
+                for part in maps
+            ]
+        )
         fine *= np.array([0.9745, 1, 0.9745])[:, None, None]
         scale = np.unravel_index(fine.argmax(), fine.shape)[0]
         best = fine[scale] - fine[scale].min()
-        y, x = np.unravel_index((0.73 * best / best.sum() + 0.27 * window / window.sum()).argmax(), best.shape)
+        y, x = np.unravel_index(
+            (0.73 * best / best.sum() + 0.27 * window / window.sum()).argmax(), best.shape
+        )
         found, moved = ours._peak(maps)
         assert found == scale and np.array_equal(moved, (np.array([x, y]) - 135.5) / 2)
 
@@ -298,9 +374,16 @@ def test_the_peak_is_that_of_the_whole_enlarged_response():
 def test_sliding_is_cross_correlation(count):
     torch.manual_seed(0)
     templates, features = torch.randn(count, 9, 5, 4), torch.randn(count, 3, 9, 12, 10)
-    expected = torch.stack([cross_correlation(templates[k:k + 1], features[k])[:, 0] for k in range(count)])
+    expected = torch.stack(
+        [cross_correlation(templates[k : k + 1], features[k])[:, 0] for k in range(count)]
+    )
     torch.testing.assert_close(slide(templates, features), expected, rtol=0, atol=1e-4)
-    torch.testing.assert_close(slide(templates, features.transpose(3, 4).contiguous().transpose(3, 4)), expected, rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        slide(templates, features.transpose(3, 4).contiguous().transpose(3, 4)),
+        expected,
+        rtol=0,
+        atol=1e-4,
+    )
 
 
 @pytest.mark.parametrize("centre", [(120, 90), (3, 90), (236, 177)])
@@ -308,6 +391,14 @@ def test_crops_made_on_a_card_are_those_of_opencv(texture, centre):
     """The same code on the CPU; OpenCV interpolates in steps of 1/32 pixel, so grey levels may differ a little."""
     frame, sides = texture(180, 240), np.array([90.0, 140.0])
     mean = mean_colour(frame)
-    ours = cut_on_card(frame, np.array(centre, float), sides, 101, tuple(mean.tolist()), "cpu").permute(0, 2, 3, 1).numpy()
+    ours = (
+        cut_on_card(frame, np.array(centre, float), sides, 101, tuple(mean.tolist()), "cpu")
+        .permute(0, 2, 3, 1)
+        .numpy()
+    )
     theirs = np.stack([crop(frame, centre, side, 101, mean) for side in sides]).astype(float)
-    assert ours.shape == theirs.shape and np.abs(ours - theirs).max() <= 3 and np.abs(ours - theirs).mean() < 0.3
+    assert (
+        ours.shape == theirs.shape
+        and np.abs(ours - theirs).max() <= 3
+        and np.abs(ours - theirs).mean() < 0.3
+    )

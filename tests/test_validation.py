@@ -1,13 +1,14 @@
 """Validation: loss and hits against a loop over single pairs, on sequences that were held out and on no others."""
+
 import numpy as np
 import pytest
 import torch
 
 from scs_siam import cli
+from scs_siam.evaluation.validation import BATCH, mean, validate
 from scs_siam.model import SiameseNet
 from scs_siam.pairs import PairSampler, make_batch
 from scs_siam.train import Trainer
-from scs_siam.validation import BATCH, mean, validate
 
 
 @pytest.fixture
@@ -24,12 +25,18 @@ def test_loss_and_hits_are_those_of_a_loop(tiny, held, store, kind):
     rng = np.random.default_rng(5)
     templates, searches = PairSampler(store.index, held, held_out=True).draw(pairs, rng)
     for first in (0, BATCH):
-        batch = make_batch(store, (templates[first:first + BATCH], searches[first:first + BATCH]), held, rng)
-        masked = (batch.template, batch.search) if kind else (batch.template_masked, batch.search_masked)
+        batch = make_batch(
+            store, (templates[first : first + BATCH], searches[first : first + BATCH]), held, rng
+        )
+        masked = (
+            (batch.template, batch.search) if kind else (batch.template_masked, batch.search_masked)
+        )
         with torch.no_grad():
             responses = model(batch.template, masked[0], batch.search, masked[1]).numpy()
         for g, y in zip(responses[:, 0].astype(float), batch.label[:, 0].numpy()):
-            losses.append(np.mean([np.log(1 + np.exp(-g[i, j] * y[i, j])) for i, j in np.ndindex(g.shape)]))
+            losses.append(
+                np.mean([np.log(1 + np.exp(-g[i, j] * y[i, j])) for i, j in np.ndindex(g.shape)])
+            )
             hits.append(y[np.unravel_index(g.argmax(), g.shape)] > 0)
     sequences = [pair["sequence"] for pair in found]
     assert sequences == store.index["sequence"][templates].tolist() and set(sequences) == {1, 3}
@@ -42,11 +49,12 @@ class Told(torch.nn.Module):
 
     def __init__(self, sign, monkeypatch):
         super().__init__()
-        from scs_siam import validation
+        from scs_siam.evaluation import validation
 
         def remembered(*arguments):
             self.batch = make_batch(*arguments)
             return self.batch
+
         self.sign = sign
         monkeypatch.setattr(validation, "make_batch", remembered)
 
@@ -57,7 +65,9 @@ class Told(torch.nn.Module):
 @pytest.mark.parametrize("sign, share", [(1.0, 1), (-1.0, 0)])
 def test_a_network_that_knows_always_hits(held, store, monkeypatch, sign, share):
     found = validate(Told(sign, monkeypatch), store, held, 8)
-    assert {pair["hit"] for pair in found} == {share} and [pair["loss"] for pair in found] == pytest.approx([np.log1p(np.exp(-sign))] * 8)
+    assert {pair["hit"] for pair in found} == {share} and [
+        pair["loss"] for pair in found
+    ] == pytest.approx([np.log1p(np.exp(-sign))] * 8)
 
 
 def test_the_mean_counts_pairs_and_its_interval_sequences():
@@ -76,7 +86,20 @@ def test_what_cannot_be_validated(tiny, held, store, refused):
 
 def test_the_command(tiny, store, tmp_path, capsys):
     Trainer(tiny.replace(**{"training.hold_out": 2}), store, tmp_path, precision="fp32").run()
-    cli.main(["validate", "--weights", str(tmp_path / "weights.safetensors"), "--store", str(store.root), "--pairs", "8"])
+    cli.main(
+        [
+            "validate",
+            "--weights",
+            str(tmp_path / "weights.safetensors"),
+            "--store",
+            str(store.root),
+            "--pairs",
+            "8",
+        ]
+    )
     head, *lines = capsys.readouterr().out.splitlines()
     assert head == "8 pairs of 2 held-out sequences"
-    assert [line.split(": loss 0.")[0] for line in lines] == ["masked as in training", "unmasked as in tracking"]
+    assert [line.split(": loss 0.")[0] for line in lines] == [
+        "masked as in training",
+        "unmasked as in tracking",
+    ]

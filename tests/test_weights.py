@@ -1,4 +1,5 @@
 """Weights files: the same model back, and damage named."""
+
 import json
 
 import pytest
@@ -14,7 +15,9 @@ from scs_siam.weights import load_weights, save_weights
 
 @pytest.fixture(params=["SCS-Siam", "SiameseFC"])
 def config(request):
-    return Config.preset("released", request.param, width=1 / 64).replace(**{"training.sigma": 0.25})
+    return Config.preset("released", request.param, width=1 / 64).replace(
+        **{"training.sigma": 0.25}
+    )
 
 
 @pytest.fixture
@@ -32,7 +35,10 @@ def path(tmp_path, model, config):
 def edit(path, change):
     """Write the file again after change(tensors, notes)."""
     with safe_open(path, framework="pt") as file:
-        notes, tensors = dict(file.metadata()), {name: file.get_tensor(name) for name in file.keys()}
+        notes, tensors = (
+            dict(file.metadata()),
+            {name: file.get_tensor(name) for name in file.keys()},
+        )
     change(tensors, notes)
     save_file(tensors, path, metadata=notes)
 
@@ -41,9 +47,13 @@ def test_round_trip(path, model, config):
     again, its_config = load_weights(path)
     assert its_config == config and not again.training
     state = again.state_dict()
-    assert list(state) == list(model.state_dict()) and all((state[name] == value).all() for name, value in model.state_dict().items())
+    assert list(state) == list(model.state_dict()) and all(
+        (state[name] == value).all() for name, value in model.state_dict().items()
+    )
     with safe_open(path, framework="pt") as file:
-        assert file.metadata()["data"] == "two clips" and json.loads(file.metadata()["config"]) == json.loads(json.dumps(config.to_dict()))
+        assert file.metadata()["data"] == "two clips" and json.loads(
+            file.metadata()["config"]
+        ) == json.loads(json.dumps(config.to_dict()))
 
 
 def test_half_is_rounded_and_read_as_float32(tmp_path, path, model, config):
@@ -51,14 +61,14 @@ def test_half_is_rounded_and_read_as_float32(tmp_path, path, model, config):
     again, _ = load_weights(tmp_path / "half.safetensors")
     for name, value in model.state_dict().items():
         assert again.state_dict()[name].dtype == value.dtype
-        torch.testing.assert_close(again.state_dict()[name], value, rtol=2 ** -11, atol=2 ** -24)
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=2**-11, atol=2**-24)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.75 * path.stat().st_size
 
 
 @pytest.mark.parametrize("keep", [0, 5, 200, 0.5, -1])
 def test_a_truncated_file_is_named(path, refused, keep):
     data = path.read_bytes()
-    path.write_bytes(data[:int(len(data) * keep) if keep == 0.5 else keep])
+    path.write_bytes(data[: int(len(data) * keep) if keep == 0.5 else keep])
     refused(lambda: load_weights(path), path, "not a readable safetensors file")
 
 
@@ -82,18 +92,29 @@ def garble(tensors, notes):
     notes["config"] = "{"
 
 
-@pytest.mark.parametrize("change, words", [
-    (cut, "'psi.0.weight' does not fit"), (poison, "'psi.0.weight' holds numbers that are not finite"),
-    (unmark, "carries no configuration"),
-    (lambda tensors, notes: tensors.pop("psi.0.bias"), "'psi.0.bias' does not fit"),
-    (lambda tensors, notes: tensors.update(extra=torch.zeros(1)), "'extra' does not fit"), (outdate, "modle"), (garble, "safetensors")])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (cut, "'psi.0.weight' does not fit"),
+        (poison, "'psi.0.weight' holds numbers that are not finite"),
+        (unmark, "carries no configuration"),
+        (lambda tensors, notes: tensors.pop("psi.0.bias"), "'psi.0.bias' does not fit"),
+        (lambda tensors, notes: tensors.update(extra=torch.zeros(1)), "'extra' does not fit"),
+        (outdate, "modle"),
+        (garble, "safetensors"),
+    ],
+)
 def test_a_file_that_does_not_fit_is_named(path, refused, change, words):
     edit(path, change)
     refused(lambda: load_weights(path), path, words)
 
 
 def test_files_that_are_none(tmp_path, refused):
-    refused(lambda: load_weights(tmp_path / "none.safetensors"), "none.safetensors", "no such weights file")
+    refused(
+        lambda: load_weights(tmp_path / "none.safetensors"),
+        "none.safetensors",
+        "no such weights file",
+    )
     refused(lambda: load_weights(tmp_path), tmp_path)
     torch.save({"a": torch.zeros(1)}, tmp_path / "w.pth")
     refused(lambda: load_weights(tmp_path / "w.pth"), "w.pth", "not a readable safetensors file")
@@ -101,7 +122,12 @@ def test_files_that_are_none(tmp_path, refused):
 
 def test_nothing_that_cannot_be_used_is_written(tmp_path, model, config, refused, monkeypatch):
     model.block.norm.running_var.fill_(float("nan"))
-    refused(lambda: save_weights(tmp_path / "w.safetensors", model, config, half=True), "w.safetensors", "running_var", "not finite")
+    refused(
+        lambda: save_weights(tmp_path / "w.safetensors", model, config, half=True),
+        "w.safetensors",
+        "running_var",
+        "not finite",
+    )
     assert not list(tmp_path.iterdir())
     model.block.norm.running_var.fill_(1e6)  # more than a float16 holds
     save_weights(tmp_path / "w.safetensors", model, config, half=True)
@@ -111,7 +137,16 @@ def test_nothing_that_cannot_be_used_is_written(tmp_path, model, config, refused
 
     def full(state, path, metadata):
         path.write_bytes(b"half")
-        raise module.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise module.SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        )
+
     monkeypatch.setattr(module, "save_file", full)
-    refused(lambda: save_weights(tmp_path / "w.safetensors", model, config), "w.safetensors", "No space left")
-    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"] and (tmp_path / "w.safetensors").read_bytes() == before
+    refused(
+        lambda: save_weights(tmp_path / "w.safetensors", model, config),
+        "w.safetensors",
+        "No space left",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"] and (
+        tmp_path / "w.safetensors"
+    ).read_bytes() == before

@@ -4,6 +4,7 @@
 by SIGKILL or SIGTERM; what it started itself is left to find out. One chain is work that is killed up to CHAIN times, also while it goes on
 from an earlier kill, and then ends. Only a process that the signal ended counts as killed.
 """
+
 import json
 import os
 import random
@@ -20,20 +21,29 @@ import nbformat
 import torch
 import torch._dynamo  # else each training would import it anew
 
-from scs_siam import benchmarks, store, synthetic, train
+from scs_siam import train
 from scs_siam.config import Config
-from scs_siam.files import digest, locked, sha256
+from scs_siam.data import store, synthetic
+from scs_siam.data.sequences import read_otb
+from scs_siam.evaluation import one_pass
 from scs_siam.model import SiameseNet
-from scs_siam.sequences import read_otb
+from scs_siam.runtime.files import digest, locked, sha256
 from scs_siam.track import Tracker
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = Config.preset(width=1 / 64).replace(**{"training.batch": 2, "training.epochs": 4, "training.pairs": 96})
+TINY = Config.preset(width=1 / 64).replace(
+    **{"training.batch": 2, "training.epochs": 4, "training.pairs": 96}
+)
 TIMES = ("seconds", "fps", "fps_with_decode", "decode_seconds", "finished", "evaluated", "machine")
 CHAIN = 5  # kills of one chain
-OURS = ("scs_siam", "a.ipynb", "sweep.py", "data/otb2015_attributes.csv")  # what is put there for commands
+OURS = (
+    "scs_siam",
+    "a.ipynb",
+    "sweep.py",
+    "data/otb2015_attributes.csv",
+)  # what is put there for commands
 SWEEP = """import sys
-from scs_siam import sweeps
+from scs_siam.tools import sweeps
 if __name__ == "__main__":
     sweeps.sweep("a.ipynb", {"sigma": [0.25, 0.5]}, [0], 1, "out")
 """
@@ -43,7 +53,9 @@ def training(data, folder):
     """A training of four epochs; each writes its log three times before its checkpoint."""
     train.LOG_EVERY = 4
     with locked(folder / "run"):
-        train.Trainer(TINY, store.CropStore.open(data / "store"), folder / "run", seed=3, precision="fp32").run()
+        train.Trainer(
+            TINY, store.CropStore.open(data / "store"), folder / "run", seed=3, precision="fp32"
+        ).run()
 
 
 def evaluation(data, folder):
@@ -51,7 +63,7 @@ def evaluation(data, folder):
     torch.manual_seed(0)
     tracker = Tracker(SiameseNet(TINY.model), TINY.tracking, precision="exact")
     with locked(folder / "boxes" / "tiny"):
-        benchmarks.evaluate(tracker, read_otb(data / "otb"), folder / "boxes", "tiny")
+        one_pass.evaluate(tracker, read_otb(data / "otb"), folder / "boxes", "tiny")
 
 
 def crops(data, folder):
@@ -72,11 +84,28 @@ def sweep(data, folder):
 def reproduce(data, folder):
     """Two rows of the profile smoke, in a copy of the project."""
     if not (folder / "scs_siam").is_dir():
-        shutil.copytree(ROOT / "scs_siam", folder / "scs_siam", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+        shutil.copytree(
+            ROOT / "scs_siam",
+            folder / "scs_siam",
+            ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"),
+        )
         (folder / "data").mkdir()
         shutil.copy(ROOT / "data" / "otb2015_attributes.csv", folder / "data")
-    return [sys.executable, "-m", "scs_siam", "reproduce", "--profile", "smoke", "--rows", "SCA-GMP,SCA-GAP", "--no-notebooks",
-            "--jobs", "1", "--device", "cpu"]
+    return [
+        sys.executable,
+        "-m",
+        "scs_siam",
+        "reproduce",
+        "--profile",
+        "smoke",
+        "--rows",
+        "SCA-GMP,SCA-GAP",
+        "--no-notebooks",
+        "--jobs",
+        "1",
+        "--device",
+        "cpu",
+    ]
 
 
 KINDS = {kind.__name__: kind for kind in (training, evaluation, crops, sweep, reproduce)}
@@ -89,8 +118,13 @@ def start(kind, data, folder):
     if kind in COMMANDS:
         place = folder if kind is reproduce else ROOT
         with open(folder / "work.log", "a") as log:
-            return subprocess.Popen(kind(data, folder), cwd=folder, stdout=log, stderr=log,
-                                    env={**os.environ, "PYTHONPATH": str(place)}).pid
+            return subprocess.Popen(
+                kind(data, folder),
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(place)},
+            ).pid
     number = os.fork()
     if number == 0:
         code = 1
@@ -106,8 +140,18 @@ def start(kind, data, folder):
 
 def names(folder):
     """The finished files of work so far, and those of its checkpoints."""
-    found = [os.path.relpath(os.path.join(place, name), folder) for place, _, files in os.walk(folder) for name in files]  # some vanish
-    return {name for name in found if ".part-" not in name and not name.startswith(OURS) and not name.endswith((".lock", ".pyc", ".log"))}
+    found = [
+        os.path.relpath(os.path.join(place, name), folder)
+        for place, _, files in os.walk(folder)
+        for name in files
+    ]  # some vanish
+    return {
+        name
+        for name in found
+        if ".part-" not in name
+        and not name.startswith(OURS)
+        and not name.endswith((".lock", ".pyc", ".log"))
+    }
 
 
 def end(number, seconds=600, folder=None, seen=None, name=None):
@@ -132,7 +176,9 @@ def outcome(folder):
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if not path.is_file() or path.suffix in (".lock", ".pyc", ".log") or name.startswith(OURS):  # a log tells times
+        if (
+            not path.is_file() or path.suffix in (".lock", ".pyc", ".log") or name.startswith(OURS)
+        ):  # a log tells times
             continue
         if path.suffix == ".json":
             found[name] = digest(timeless(json.loads(path.read_text())))
@@ -159,8 +205,15 @@ def killed(number, folder, whole, rng):
     if rng.random() < 0.5 or not missing:
         code = end(number, rng.uniform(0, first + seconds - done))
     else:
-        place = rng.choice(sorted({os.path.dirname(name) for name in missing}))  # each folder as often, though one has many files
-        code = end(number, 2 * seconds, folder, name=rng.choice([name for name in missing if os.path.dirname(name) == place]))
+        place = rng.choice(
+            sorted({os.path.dirname(name) for name in missing})
+        )  # each folder as often, though one has many files
+        code = end(
+            number,
+            2 * seconds,
+            folder,
+            name=rng.choice([name for name in missing if os.path.dirname(name) == place]),
+        )
         time.sleep(rng.uniform(0, 0.02))
     if code is not None:
         return code, False
@@ -180,7 +233,9 @@ def chain(kind, most, data, folder, whole, rng):
     shares, hit = [], True
     while hit:
         number = start(kind, data, folder)
-        code, hit = killed(number, folder, whole, rng) if len(shares) < most else (end(number), False)
+        code, hit = (
+            killed(number, folder, whole, rng) if len(shares) < most else (end(number), False)
+        )
         if hit:
             first = min(whole[1].values())
             shares.append((reached(folder, whole[1]) - first) / (whole[0] - first))
@@ -191,7 +246,9 @@ def chain(kind, most, data, folder, whole, rng):
 def torment(kind, kills, data, place, rng):
     """Kill work of a kind `kills` times in chains, each of which must end as undisturbed work does; returns a line about them."""
     began, seen = time.monotonic(), {}
-    assert end(start(kind, data, place / "whole"), 600, place / "whole", seen) == 0, f"{kind.__name__}: failed undisturbed, see {place}"
+    assert end(start(kind, data, place / "whole"), 600, place / "whole", seen) == 0, (
+        f"{kind.__name__}: failed undisturbed, see {place}"
+    )
     whole, expected = (time.monotonic() - began, seen), outcome(place / "whole")
     shares, number = [], 0
     while len(shares) < kills:
@@ -199,20 +256,32 @@ def torment(kind, kills, data, place, rng):
         folder = place / f"chain-{number}"
         shares += chain(kind, min(CHAIN, kills - len(shares)), data, folder, whole, rng)
         found = outcome(folder)
-        differ = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-        assert not differ, f"{kind.__name__}, chain {number}: {', '.join(differ)} differ from undisturbed work, see {folder}"
-        assert not left_behind(folder), f"{kind.__name__}, chain {number}: left the processes {left_behind(folder)}"
+        differ = sorted(
+            name for name in {*found, *expected} if found.get(name) != expected.get(name)
+        )
+        assert not differ, (
+            f"{kind.__name__}, chain {number}: {', '.join(differ)} differ from undisturbed work, see {folder}"
+        )
+        assert not left_behind(folder), (
+            f"{kind.__name__}, chain {number}: left the processes {left_behind(folder)}"
+        )
         shutil.rmtree(folder)
     parts = [sum(low <= share < low + 0.25 for share in shares) for low in (0, 0.25, 0.5, 0.75)]
-    return (f"{kind.__name__}: {kills} kills in {number} chains of {whole[0]:.1f} s: {kills - sum(parts)} before the first file, "
-            f"{', '.join(map(str, parts))} in the quarters after it; each chain ended as undisturbed work")
+    return (
+        f"{kind.__name__}: {kills} kills in {number} chains of {whole[0]:.1f} s: {kills - sum(parts)} before the first file, "
+        f"{', '.join(map(str, parts))} in the quarters after it; each chain ended as undisturbed work"
+    )
 
 
 def left_behind(folder, seconds=60):
     """Processes that work in the folder of a command that has ended, for more than so many seconds; none where the system does not tell."""
     limit = time.monotonic() + seconds
     while True:
-        there = [path.parent.name for path in Path("/proc").glob("[0-9]*/cwd") if os.path.realpath(path) == str(folder)]
+        there = [
+            path.parent.name
+            for path in Path("/proc").glob("[0-9]*/cwd")
+            if os.path.realpath(path) == str(folder)
+        ]
         if not there or time.monotonic() > limit:
             return there
         time.sleep(0.1)
@@ -224,8 +293,12 @@ def prepare(data):
     synthetic.write_test(data / "otb", 6, 5, seed=0, size=(128, 96))
     store.CropStore.build(store.read_got10k(data / "train"), data / "store")
     code = "import pandas as pd\nfrom scs_siam.sweeps import record\nrecord(pd.DataFrame({'value': [sigma, seed]}))"
-    cells = [nbformat.v4.new_code_cell("sigma: float = 0.5  # weight\nseed: int = 0  # seed", metadata={"tags": ["parameters"]}),
-             nbformat.v4.new_code_cell(code)]
+    cells = [
+        nbformat.v4.new_code_cell(
+            "sigma: float = 0.5  # weight\nseed: int = 0  # seed", metadata={"tags": ["parameters"]}
+        ),
+        nbformat.v4.new_code_cell(code),
+    ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), data / "a.ipynb")
 
 
@@ -239,7 +312,16 @@ def main(kills, *kinds):
     assert end(number) == 0
     for name in kinds or KINDS:
         (place / name).mkdir()
-        print(torment(KINDS[name], int(kills), place / "data", place / name, random.Random(f"{name}-{kills}")), flush=True)
+        print(
+            torment(
+                KINDS[name],
+                int(kills),
+                place / "data",
+                place / name,
+                random.Random(f"{name}-{kills}"),
+            ),
+            flush=True,
+        )
         total += int(kills)
     shutil.rmtree(place)
     print(f"torture: {total} kills, {total} survived")
