@@ -16,8 +16,7 @@ from pathlib import Path
 from scs_siam.data import layouts
 from scs_siam.data.store import read_videos
 from scs_siam.reproduction import experiments, runs
-from scs_siam.reproduction.paper import root
-from scs_siam.runtime.files import BadInput, atomic, read_json, write_json
+from scs_siam.runtime.files import BadInput, atomic, read_json, root, write_json
 from scs_siam.runtime.parallel import cores
 
 PART = 50_000_000  # bytes of a part, at most
@@ -46,8 +45,8 @@ def make(of, out):
         members += _listed(f"data/tests/{name}", sequences, "sequences.json")
     task = {"profile": of.name, "rows": of.rows, "seeds": of.seeds, "tests": list(data.tests)}
     code = [
-        (str(path.relative_to(paper.root())), path)
-        for path in sorted((paper.root() / "scs_siam").rglob("*.py"))
+        (str(path.relative_to(root())), path)
+        for path in sorted((root() / "scs_siam").rglob("*.py"))
     ]
     return _write_parts(Path(out), [*code, ("data/task.json", json.dumps(task).encode()), *members])
 

@@ -14,7 +14,7 @@ from scs_siam import track
 from scs_siam.data import boxes
 from scs_siam.tools import site
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ if __name__ == "__main__":
     store.CropStore.build(videos, "store", workers=2)
 """
     (tmp_path / "build.py").write_text(code)
-    place = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     process, limit = (
         subprocess.Popen([sys.executable, "build.py"], cwd=tmp_path, env=place),
         time.monotonic() + 120,

@@ -11,7 +11,7 @@ from scs_siam.data import datasets, synthetic
 from scs_siam.data.store import read_got10k
 from scs_siam.runtime.files import write_image
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from scs_siam.runtime.files import BadInput
 from scs_siam.tools import notebooks, sweeps
 
-STORED = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+STORED = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
 PARAMETERS = 'profile: str = "read"  # which results\nsigma: float = 0.5  # weight of the background\nseed: int = 0  # first seed'
 
 

@@ -17,7 +17,7 @@ import pytest
 from scs_siam.tools import sweeps
 from scs_siam.tools.ray_pool import RayPool, _call
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = "sigma: float = 0.5  # weight of the background\nseed: int = 0  # first seed"
 CODE = """import os, time, uuid
 from pathlib import Path
