@@ -21,7 +21,7 @@ from scs_siam.evaluation.one_pass import read_track
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction import experiments, runs
 from scs_siam.runtime.files import read_image, write_image
-from scs_siam.tools import live
+from scs_siam.tools import interactive
 from scs_siam.train import read_metrics
 from scs_siam.weights import save_weights
 
@@ -50,7 +50,8 @@ def place(tmp_path_factory):
 def call(place, monkeypatch, line):
     """Run the command `line` in the folder `place`, where a project's data/ would then be, too."""
     monkeypatch.chdir(place)
-    monkeypatch.setattr(live, "has_display", lambda: False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     for module in (experiments, runs):
         monkeypatch.setattr(module, "root", lambda: place)
     cli.main(line.split())
@@ -276,21 +277,21 @@ def test_the_box_drawn_with_the_mouse_and_a_window_that_is_closed(
     """With a stand-in for OpenCV's windows: what is drawn is tracked, q ends with what was done."""
     shown = []
     monkeypatch.setattr(
-        live.cv2, "selectROI", lambda title, frame, **_: shown.append(frame) or (40, 30, 20, 16)
+        interactive.cv2, "selectROI", lambda title, frame, **_: shown.append(frame) or (40, 30, 20, 16)
     )
-    monkeypatch.setattr(live.cv2, "imshow", lambda title, frame: shown.append(frame))
-    monkeypatch.setattr(live.cv2, "waitKey", lambda delay: ord("q") if len(shown) == 4 else -1)
-    monkeypatch.setattr(live.cv2, "getWindowProperty", lambda *_: 1.0)
-    monkeypatch.setattr(live.cv2, "destroyWindow", lambda *_: None)
+    monkeypatch.setattr(interactive.cv2, "imshow", lambda title, frame: shown.append(frame))
+    monkeypatch.setattr(interactive.cv2, "waitKey", lambda delay: ord("q") if len(shown) == 4 else -1)
+    monkeypatch.setattr(interactive.cv2, "getWindowProperty", lambda *_: 1.0)
+    monkeypatch.setattr(interactive.cv2, "destroyWindow", lambda *_: None)
     monkeypatch.chdir(place)
-    monkeypatch.setattr(live, "has_display", lambda: True)
+    monkeypatch.setenv("DISPLAY", ":0")
     cli.main(f"track clip --show --weights tiny.safetensors --boxes {tmp_path}/boxes.txt".split())
     assert capsys.readouterr().out.startswith("3 frames; last box ")
     assert len(read_boxes(tmp_path / "boxes.txt")) == 3 and len(shown) == 4
     first = read_image(place / "clip" / "0.png")
     np.testing.assert_array_equal(shown[0][:, :, ::-1], first)  # OpenCV shows BGR
     assert (shown[1][:, :, ::-1] != first).any()  # with the box
-    monkeypatch.setattr(live.cv2, "selectROI", lambda *_, **__: (0, 0, 0, 0))
+    monkeypatch.setattr(interactive.cv2, "selectROI", lambda *_, **__: (0, 0, 0, 0))
     with pytest.raises(SystemExit) as end:
         cli.main(["track", "clip", "--weights", "tiny.safetensors"])
     assert end.value.code == 2 and "no box was drawn" in capsys.readouterr().err

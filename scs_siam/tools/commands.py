@@ -39,24 +39,24 @@ def track(args):
     """Follow one target through a clip; boxes and clip hold what was done, also after an interruption."""
     from scs_siam.data.boxes import parse_box
     from scs_siam.data.video import Frames, prefetch
-    from scs_siam.tools import live
+    from scs_siam.tools import interactive
 
     box = parse_box(args.box) if args.box else None
     if box is None:
-        live.need_display("give the target with --box X,Y,W,H")
+        interactive.need_display("give the target with --box X,Y,W,H")
     if args.show:
-        live.need_display("leave out --show; --output writes a clip")
-    live.keep_apart(args.source, args.output, args.boxes)
+        interactive.need_display("leave out --show; --output writes a clip")
+    interactive.check_outputs(args.source, args.output, args.boxes)
     tracker, _ = _tracker(args)
     frames = Frames(args.source)
     coming = prefetch(frames, 1 if frames.live else 4)
     first = next(coming)
-    box = live.draw_first_box(first) if box is None else box
+    box = interactive.draw_first_box(first) if box is None else box
     with (
-        live.Window() if args.show else nullcontext() as window,
-        Progress(live.length(frames), "frame") as progress,
+        interactive.Window() if args.show else nullcontext() as window,
+        Progress(interactive.length(frames), "frame") as progress,
     ):
-        boxes, stopped = live.follow(
+        boxes, stopped = interactive.follow(
             tracker,
             itertools.chain([first], coming),
             box,

@@ -199,7 +199,7 @@ def _pool(args):
         raise BadInput("--gpus: only --engine ray places points by cards; leave it out")
     if args.engine == "local":
         return None
-    from scs_siam.tools.ray_pool import RayPool
+    from scs_siam.tools.sweeps import RayPool
 
     return RayPool(args.gpus or 0.0)
 

@@ -1,4 +1,4 @@
-"""A sweep on a Ray cluster of two nodes of this machine gives what local processes give, although one node is killed half way."""
+"""A sweep on a Ray cluster of two nodes gives what local processes give, although one is killed."""
 
 import shutil
 import socket
@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from scs_siam.tools import sweeps
-from scs_siam.tools.ray_pool import RayPool, _call
+from scs_siam.tools.sweeps import RayPool, _call
+import contextlib
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = "sigma: float = 0.5  # weight of the background\nseed: int = 0  # first seed"
@@ -42,7 +43,7 @@ def notebook(tmp_path):
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """A head of two cores and a second node of one, with a card each as far as Ray knows: the processes `ray start` of both."""
+    """Processes of a head with two cores and of a node with one; Ray believes that each has a GPU."""
     for name, value in {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": uuid.uuid4().hex,
@@ -121,10 +122,8 @@ def end(node):
     """Kill the processes of a node."""
     if node.poll() is None:
         for process in [*psutil.Process(node.pid).children(recursive=True), node]:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
         node.wait()
 
 
@@ -173,7 +172,7 @@ def test_a_sweep_on_two_nodes_one_of_which_dies(cluster, notebook, tmp_path, ref
             ),
             *words,
         )
-    assert "Ray: 1 machine, 2 cores, 1 cards" in capsys.readouterr().err
+    assert "Ray: 1 machine, 2 cores, 1 GPUs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

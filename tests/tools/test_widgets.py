@@ -15,7 +15,7 @@ from scs_siam.figures import responses
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction.paper import root
 from scs_siam.runtime.progress import Progress
-from scs_siam.tools import live, notebooks, widgets
+from scs_siam.tools import interactive, notebooks, widgets
 from scs_siam.track import Tracker
 
 BOX, OTHER = [40.0, 30.0, 20.0, 16.0], [60.0, 20.0, 18.0, 24.0]
@@ -222,7 +222,7 @@ def test_the_bar_moves_ten_times_a_second_at_most(ipywidgets):
     progress = widgets.Bar(100, bar, ipywidgets.HTML())
     progress.clock, progress.started, progress.spoken = lambda: now[0], 0.0, 0.0
     for done in range(1, 101):
-        now[0] = done / 64  # 64 frames/s
+        now[0] = done / 64  # 64 FPS
         progress.show(done)
     assert moves == [*range(7, 100, 7), 100] and progress.words.value.startswith(
         "100% of 100 frames, 63.4 frames/s"
@@ -257,7 +257,7 @@ def test_papermill_and_the_stored_notebooks_take_the_static_form(tmp_path):
             "interactive: bool = False  # sliders", metadata={"tags": ["parameters"]}
         ),
         nbformat.v4.new_code_cell(
-            "from scs_siam import widgets\nwidgets.slide(abs, {'sigma': ([0, 1], 0)}, 'twin', interactive)"
+            "from scs_siam.tools import widgets\nwidgets.slide(abs, {'sigma': ([0, 1], 0)}, 'twin', interactive)"
         ),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
@@ -266,4 +266,4 @@ def test_papermill_and_the_stored_notebooks_take_the_static_form(tmp_path):
 
 
 def test_length_of_a_source_that_tells_none():
-    assert live.length(iter(())) is None and live.length([1, 2]) == 2
+    assert interactive.length(iter(())) is None and interactive.length([1, 2]) == 2
