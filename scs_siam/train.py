@@ -30,6 +30,7 @@ from scs_siam.runtime.files import (
 from scs_siam.runtime.hardware import default_precision, keep_freed_memory
 from scs_siam.weights import save_weights
 
+TRAINING_VERSION = 1  # raise it when the same settings and data give other weights
 COLUMNS = ("step", "epoch", "pairs", "loss", "learning_rate", "seconds")
 LOG_EVERY = (
     20  # steps between two readings of the loss, the only place where the host waits for the device
