@@ -259,11 +259,6 @@ def _data(made):
 
 def _plan(made):
     _add_profile(made)
-    made.add_argument(
-        "--confirm",
-        action="store_true",
-        help="accept what older code made where today's repeats its losses and boxes",
-    )
 
 
 def _publish(made):

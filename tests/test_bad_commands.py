@@ -19,7 +19,7 @@ from scs_siam.data.boxes import read_boxes
 from scs_siam.data.video import Frames
 from scs_siam.evaluation.supervision import read_record
 from scs_siam.model import SiameseNet
-from scs_siam.reproduction import experiments, paper, runs
+from scs_siam.reproduction import experiments, paper, profiles
 from scs_siam.runtime.files import (
     locked,
     read_image,
@@ -123,7 +123,7 @@ def test_a_command_line(good, tmp_path, monkeypatch, capsys, line):
     (tmp_path / "notebooks").mkdir()
     shutil.copy(notebooks.find_notebook("06"), tmp_path / "notebooks")
     monkeypatch.chdir(tmp_path)
-    for module in (experiments, runs, notebooks):
+    for module in (experiments, profiles, notebooks):
         monkeypatch.setattr(module, "root", lambda: tmp_path)
     before = set(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as end:

@@ -19,7 +19,7 @@ from scs_siam.data import clips, synthetic
 from scs_siam.data.boxes import read_boxes
 from scs_siam.evaluation.one_pass import read_track
 from scs_siam.model import SiameseNet
-from scs_siam.reproduction import experiments, runs
+from scs_siam.reproduction import experiments, profiles
 from scs_siam.runtime.files import read_image, write_image
 from scs_siam.tools import interactive
 from scs_siam.train import read_metrics
@@ -52,7 +52,7 @@ def call(place, monkeypatch, line):
     monkeypatch.chdir(place)
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    for module in (experiments, runs):
+    for module in (experiments, profiles):
         monkeypatch.setattr(module, "root", lambda: place)
     cli.main(line.split())
 
@@ -277,10 +277,14 @@ def test_the_box_drawn_with_the_mouse_and_a_window_that_is_closed(
     """With a stand-in for OpenCV's windows: what is drawn is tracked, q ends with what was done."""
     shown = []
     monkeypatch.setattr(
-        interactive.cv2, "selectROI", lambda title, frame, **_: shown.append(frame) or (40, 30, 20, 16)
+        interactive.cv2,
+        "selectROI",
+        lambda title, frame, **_: shown.append(frame) or (40, 30, 20, 16),
     )
     monkeypatch.setattr(interactive.cv2, "imshow", lambda title, frame: shown.append(frame))
-    monkeypatch.setattr(interactive.cv2, "waitKey", lambda delay: ord("q") if len(shown) == 4 else -1)
+    monkeypatch.setattr(
+        interactive.cv2, "waitKey", lambda delay: ord("q") if len(shown) == 4 else -1
+    )
     monkeypatch.setattr(interactive.cv2, "getWindowProperty", lambda *_: 1.0)
     monkeypatch.setattr(interactive.cv2, "destroyWindow", lambda *_: None)
     monkeypatch.chdir(place)

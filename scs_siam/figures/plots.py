@@ -440,7 +440,7 @@ def interval_plot(frame, base, label="difference in AUC"):
 
 @styled
 def leak_plot(held):
-    """Loss and hits on held-out pairs, a line a row of `evidence.validations`: filled with the masks of training, open without any mask."""
+    """Loss and hits on held-out pairs, a line a row of `results.read_validation`: filled with the masks of training, open without any mask."""
     figure, places = chart(0.95 + 0.24 * len(held)), np.arange(len(held))
     grid = figure.subplots(1, 2, sharey=True)
     for axes, name, label in zip(

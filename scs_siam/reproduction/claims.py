@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from scs_siam.evaluation import metrics
-from scs_siam.reproduction import evidence, paper, runs
+from scs_siam.reproduction import paper, profiles
 from scs_siam.reproduction.comparisons import (
     SUPERVISED,
     UNITS,
@@ -26,6 +26,7 @@ from scs_siam.reproduction.comparisons import (
     split,
     spread,
 )
+from scs_siam.reproduction.results import read_scores, read_supervised
 from scs_siam.runtime.files import BadInput, read_json, write_text
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "not comparable", "not attempted")
@@ -52,10 +53,10 @@ def verdicts(of):
     import pandas
 
     try:
-        results, supervised = evidence.results(of), evidence.supervised(of)
+        results, supervised = read_scores(of), read_supervised(of)
     except BadInput:  # no run is finished
         results = supervised = pandas.DataFrame()
-    stands_for = runs.stand_ins(
+    stands_for = profiles.stand_ins(
         dict.fromkeys(
             name for frame in (results, supervised) for name in frame.get("benchmark", ())
         )
@@ -73,7 +74,8 @@ def speeds(of):
     import pandas
 
     paths = [
-        folder / "bench-variants.json" for folder in (of.folder, runs.profile("reference").folder)
+        folder / "bench-variants.json"
+        for folder in (of.folder, profiles.get_profile("reference").folder)
     ]
     record = next((read_json(path) for path in paths if path.is_file()), {"variants": {}})
     lines = [

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scs_siam.evaluation import metrics
-from scs_siam.reproduction import paper, runs
+from scs_siam.reproduction import paper, profiles
 
 SAME = {"SCS-Siam@0.9": "SCS-Siam"}  # one row under two names: Tables 8 and 9
 PUBLISHED = {
@@ -119,7 +119,12 @@ def _one_training(pair):
     """Whether two rows share one training, so that their difference needs no second seed."""
     sources = [SAME.get(name, name) for name in pair]
     return (
-        len({runs.ROWS[name].weights_of or name if name in runs.ROWS else name for name in sources})
+        len(
+            {
+                profiles.ROWS[name].weights_of or name if name in profiles.ROWS else name
+                for name in sources
+            }
+        )
         == 1
     )
 
@@ -202,7 +207,7 @@ def needs(claim, lacking, place):
     names = list(dict.fromkeys(lacking))
     if claim.metric == "fps":
         return f"times in one process of {', '.join(names)}" if names else ""
-    ours = [name for name in names if SAME.get(name, name) in runs.ROWS]
+    ours = [name for name in names if SAME.get(name, name) in profiles.ROWS]
     others = [name for name in names if name not in ours]
     kind = "supervised records" if claim.metric in SUPERVISED else "raw boxes"
     words = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scs_siam import __version__, weights
 from scs_siam.evaluation import metrics
-from scs_siam.reproduction import claims, evidence, paper, runs
+from scs_siam.reproduction import claims, evidence, paper, profiles, results, runs
 from scs_siam.runtime import hardware
 from scs_siam.runtime.files import BadInput, read_json, sha256, write_json, write_text
 from scs_siam.tools import bench
@@ -26,7 +26,7 @@ FLOORS = {
     "network": "attention model integers layers weights export ranks",
     "pairs and tracking": "store imagenet_vid pairs track lockstep trax_server datasets shards resident",
     "training and evaluation": "train validation benchmarks supervision vot bench throughput bench_data together",
-    "runs": "runs evidence experiments confirm comparisons claims report",
+    "runs": "profiles runs results evidence experiments comparisons claims report",
     "pictures and tables": "examples figures panels diagrams attention_diagrams responses tables scoreboards plots moments",
     "front doors": "notebooks sweeps ray_pool pack live widgets pages site commands bench_commands run_commands cli",
 }
@@ -39,7 +39,7 @@ BEGIN, END = "<!-- measured:begin -->", "<!-- measured:end -->"
 
 def scores(of):
     """Mean scores of each row and benchmark of a profile, as `means` gives them."""
-    return means(evidence.results(of))
+    return means(results.read_scores(of))
 
 
 def means(results):
@@ -91,7 +91,7 @@ def costs(of):
     import pandas
 
     table = []
-    for run in runs.runs(of):
+    for run in runs.list_runs(of):
         if run.row.trained and (run.folder / "training.json").is_file():
             record = read_json(
                 run.folder / "training.json", "machine", "precision", "pairs", "seconds"
@@ -131,11 +131,11 @@ def times(of):
     """What the finished runs of a profile took, as a DataFrame (row, seed): training pairs, minutes of training and of tracking, device."""
     import pandas
 
-    found, table = evidence.results(of), {}
+    found, table = results.read_scores(of), {}
     tracking = (found["frames"] / found["fps_with_decode"]).groupby(
         [found["row"], found["seed"]]
     ).sum() / 60
-    for run in runs.runs(of):
+    for run in runs.list_runs(of):
         if (run.folder / "manifest.json").is_file():
             made = read_json(run.folder / "manifest.json")
             training = made["training"] if not run.row.weights_of else {"pairs": 0, "seconds": 0.0}
@@ -188,36 +188,27 @@ def deviations():
 
 
 def provenance(of):
-    """Where a notebook's numbers come from, as text: a line on code and machine, then a line a finished run of the profile."""
-    here, package = (
-        hardware.describe(),
-        [
-            str(path.relative_to(paper.root()))
-            for path in sorted((paper.root() / "scs_siam").rglob("*.py"))
-        ],
-    )
+    """Where a notebook's numbers come from, as text: a line on versions and machine, then a line a finished run of the profile."""
+    here = hardware.describe()
+    versions = f"training {runs.TRAINING_VERSION}, tracking {runs.TRACKING_VERSION}"
     lines = [
-        f"scs_siam {__version__}, code {runs.code_hash(package)}; Python {here['python']}, torch {here['torch']}; {here['device']}"
+        f"scs_siam {__version__}, {versions}; Python {here['python']}, torch {here['torch']}; "
+        f"{here['device']}"
     ]
-    for run in runs.runs(of):
-        if (run.folder / "manifest.json").is_file():
-            made = read_json(
-                run.folder / "manifest.json",
-                "training_key",
-                "evaluation_key",
-                "training",
-                "evaluated",
-            )
-            lines.append(
-                f"{of.name}/{run.id}: {run.state()}, training {made['training_key']}, evaluation {made['evaluation_key']}, "
-                f"weights {made['training']['weights_sha256'][:12]}, {made['evaluated']}"
-            )
+    keys = "training_key", "evaluation_key", "training", "evaluated"
+    for run in runs.finished_runs(of):
+        made = read_json(run.folder / "manifest.json", *keys)
+        lines.append(
+            f"{of.name}/{run.id}: {run.state()}, training {made['training_key']}, "
+            f"evaluation {made['evaluation_key']}, "
+            f"weights {made['training']['weights_sha256'][:12]}, {made['evaluated']}"
+        )
     return "\n".join(lines)
 
 
 def readme_block(of):
     """README's measured block: scores, speeds and training of the finished runs of a profile, and what the paper prints, as Markdown."""
-    if not evidence.finished(of):
+    if not runs.finished_runs(of):
         return f"No run of the profile `{of.name}` is finished."
     lines = [
         "| network | data | targets | AUC (95 % interval) | precision at 20 px |",
@@ -250,10 +241,10 @@ def readme_block(of):
 
 def _grid_table():
     """The rows of the profile `quarter` beside SCS-Siam, on the targets of its first benchmark; nothing without runs."""
-    if not evidence.finished(of := runs.profile("quarter")):
+    if not runs.finished_runs(of := profiles.get_profile("quarter")):
         return []
-    found = evidence.results(of)
-    place = runs.stand_ins(found["benchmark"].unique())["OTB2015"]
+    found = results.read_scores(of)
+    place = profiles.stand_ins(found["benchmark"].unique())["OTB2015"]
     apart = {line.row: line for line in evidence.differences(found, "SCS-Siam", place).itertuples()}
     gaps = {
         row: f"{line.difference:+.3f} ({line.low:+.3f} to {line.high:+.3f})"
@@ -281,7 +272,7 @@ def _grid_table():
 
 def _leak_table():
     """Hits on held-out pairs with the masks of training and without any (profile `held-out`); nothing without runs."""
-    held = evidence.validations(of := runs.profile("held-out"), runs.LEAK)
+    held = results.read_validation(of := profiles.get_profile("held-out"), profiles.LEAK)
     if held.empty:
         return []
     head = f"| width {of.width:g}, {held['pairs'][0]:,} held-out pairs | hits, masks as in training | hits, no mask (tracking) | points |"
@@ -314,11 +305,11 @@ def _speed_table(of):
 
 def _claims_table(of):
     """How many of the paper's claims have each verdict in a profile and in the other committed ones, and which are settled."""
-    others = [runs.profile(name) for name in COMMITTED if name != of.name]
+    others = [profiles.get_profile(name) for name in COMMITTED if name != of.name]
     found = {
         one.name: claims.summary(one).itertuples()
         for one in (of, *others)
-        if evidence.finished(one)
+        if runs.finished_runs(one)
     }
     cells = {
         name: [
@@ -341,8 +332,8 @@ def _claims_table(of):
 def judged():
     """The committed profile that the badges of the claims are of: the last of COMMITTED that has finished runs."""
     return next(
-        (of for of in map(runs.profile, reversed(COMMITTED)) if evidence.finished(of)),
-        runs.profile(COMMITTED[0]),
+        (of for of in map(profiles.get_profile, reversed(COMMITTED)) if runs.finished_runs(of)),
+        profiles.get_profile(COMMITTED[0]),
     )
 
 
@@ -350,7 +341,9 @@ def write_readme(path=None):
     """Put `readme_block` of the reference profile between the markers of README.md."""
     path = path or paper.root() / "README.md"
     before, _, after = split_readme(path)
-    write_text(path, f"{before}{BEGIN}\n{readme_block(runs.profile('reference'))}\n{END}{after}")
+    write_text(
+        path, f"{before}{BEGIN}\n{readme_block(profiles.get_profile('reference'))}\n{END}{after}"
+    )
 
 
 def ship(of, name="SCS-Siam"):

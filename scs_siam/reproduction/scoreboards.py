@@ -9,8 +9,8 @@ import numpy as np
 import pandas
 
 from scs_siam.reproduction import paper
+from scs_siam.reproduction.profiles import ROWS, TABLE9, stand_ins
 from scs_siam.reproduction.report import means
-from scs_siam.reproduction.runs import ROWS, TABLE9, stand_ins
 
 ATTRIBUTES = dict(
     zip(
@@ -136,7 +136,7 @@ def table8(results):
 
 
 def table9(results, speeds):
-    """Table 9: versions of the framework; a row of runs.TABLE9 that the paper does not print follows."""
+    """Table 9: versions of the framework; a row of profiles.TABLE9 that the paper does not print follows."""
     return _board(
         results,
         9,

@@ -15,7 +15,7 @@ def bench(args):
     import torch
 
     from scs_siam.model import SiameseNet
-    from scs_siam.reproduction.runs import TABLE9
+    from scs_siam.reproduction.profiles import TABLE9
     from scs_siam.tools import bench, bench_data, throughput, together
 
     config, where = Config.preset(variant=args.variant, width=args.width), device(args.device)
@@ -64,7 +64,8 @@ def _training_data(args):
     """Crop store and videos of a training benchmark: those that were named, or those of the smoke profile."""
     from scs_siam.data.store import CropStore, read_got10k
     from scs_siam.reproduction import experiments
-    from scs_siam.reproduction.runs import profile, runs
+    from scs_siam.reproduction.profiles import get_profile
+    from scs_siam.reproduction.runs import list_runs
 
     if bool(args.root) != bool(args.store):
         raise BadInput(
@@ -72,5 +73,5 @@ def _training_data(args):
         )
     if args.root:
         return CropStore.build(videos := read_got10k(args.root), args.store), videos
-    data = experiments.write_data(of := profile("smoke"))
-    return experiments.open_store(runs(of)[0], data), read_got10k(data.train)
+    data = experiments.write_data(of := get_profile("smoke"))
+    return experiments.open_store(list_runs(of)[0], data), read_got10k(data.train)

@@ -177,7 +177,7 @@ def evaluate(args):
     """One-pass evaluation of a weights file on a benchmark."""
     from scs_siam.data import layouts
     from scs_siam.evaluation import one_pass
-    from scs_siam.reproduction.evidence import write_scores
+    from scs_siam.reproduction.results import write_scores
     from scs_siam.reproduction.runs import evaluation_key
     from scs_siam.runtime.files import sha256
     from scs_siam.weights import shipped

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scs_siam.data import layouts
 from scs_siam.data.store import read_videos
-from scs_siam.reproduction import experiments, runs
+from scs_siam.reproduction import experiments, profiles, runs
 from scs_siam.runtime.files import BadInput, atomic, read_json, root, write_json
 from scs_siam.runtime.parallel import cores
 
@@ -117,7 +117,7 @@ def run(minutes, device="cpu", say=print):
     )
     tests = {name: f"listed:{root() / 'data' / 'tests' / name}" for name in task["tests"]}
     of = replace(
-        runs.PROFILES[task["profile"]],
+        profiles.PROFILES[task["profile"]],
         rows=tuple(task["rows"]),
         seeds=tuple(task["seeds"]),
         tests=tests,
@@ -227,7 +227,9 @@ def _make(parsed):
     tests = dict(
         text.split("=", 1) if "=" in text else (Path(text).name, text) for text in parsed.test
     )
-    of = runs.profile(parsed.profile, train=parsed.train, rows=rows, seeds=tuple(map(int, seeds)))
+    of = profiles.get_profile(
+        parsed.profile, train=parsed.train, rows=rows, seeds=tuple(map(int, seeds))
+    )
     for path in make(replace(of, tests=tests) if tests else of, parsed.out):
         print(path, f"{path.stat().st_size / 1e6:.1f} MB")
 

@@ -13,32 +13,22 @@ from scs_siam.tools.commands import device, setting
 
 
 def _profile(args):
-    from scs_siam.reproduction.runs import profile
+    from scs_siam.reproduction.profiles import get_profile
 
     tests = dict(
         text.split("=", 1) if "=" in text else (Path(text).name, text) for text in args.test
     )
     rows = tuple(row for row in args.rows.split(",") if row)
-    return profile(
+    return get_profile(
         args.profile, train=args.train, vid=args.vid, tests=tests, seeds=args.seeds, rows=rows
     )
 
 
 def plan(args):
     """Print the state of each run of a profile and the time that is left."""
-    from scs_siam.reproduction import confirm, experiments
-    from scs_siam.reproduction.runs import runs
+    from scs_siam.reproduction import experiments
 
     of = _profile(args)
-    if args.confirm:
-        data = experiments.write_data(of)
-        for run in runs(of):
-            if (run.folder / "training.json").is_file() and not confirm.confirm_training(
-                run, experiments.open_store(run, data)
-            ):
-                print(f"{run.id}: today's code gives other losses; the run must be repeated")
-            if (run.folder / "manifest.json").is_file() and not confirm.confirm_boxes(run, data):
-                print(f"{run.id}: today's code gives other boxes; the run is to be scored again")
     lines, total = experiments.plan(of)
     for index, (run, state, seconds) in enumerate(lines):
         print(f"{index:3} {run:34} {state:8} {duration(seconds) if state != 'current' else ''}")
@@ -83,10 +73,10 @@ def _check(name, root):
 def run(args):
     """Train and evaluate run number --index of a profile, and the runs that share its training: one task of a job array."""
     from scs_siam.reproduction import experiments
-    from scs_siam.reproduction.runs import runs
+    from scs_siam.reproduction.runs import list_runs
 
     of = _profile(args)
-    chosen = runs(of)
+    chosen = list_runs(of)
     if args.index >= len(chosen):
         raise BadInput(
             f"--index {args.index}: profile {of.name} has runs 0 to {len(chosen) - 1}; scs-siam plan lists them"
@@ -120,7 +110,7 @@ def run(args):
 def publish(args):
     """Score the raw boxes that another tracker's authors published and keep the scores as a row of a profile."""
     from scs_siam.data import layouts
-    from scs_siam.reproduction.evidence import publish as score
+    from scs_siam.reproduction.results import publish as score
 
     of = _profile(args)
     for name, root in ((name, root) for name, root in of.tests.items() if isinstance(root, str)):
@@ -133,12 +123,12 @@ def publish(args):
 def reproduce(args):
     """Bring the runs of a profile up to date, then run its notebooks."""
     from scs_siam.reproduction import experiments
-    from scs_siam.reproduction.runs import runs
+    from scs_siam.reproduction.runs import list_runs
     from scs_siam.runtime import hardware
     from scs_siam.runtime.files import write_json
 
     of, started = _profile(args), time.perf_counter()
-    shares = {run.id: 0.0 for run in runs(of) if run.state() not in ("current", "no data")}
+    shares = {run.id: 0.0 for run in list_runs(of) if run.state() not in ("current", "no data")}
     with Progress(len(shares), "run", of.folder / "progress.log") as progress:
 
         def on_wait(found):

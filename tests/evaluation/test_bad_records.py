@@ -8,8 +8,7 @@ import pytest
 from damage import FILES, loop, put
 
 from scs_siam.data.store import CropStore, Video
-from scs_siam.reproduction import evidence, paper, runs
-from scs_siam.reproduction.confirm import confirm_training
+from scs_siam.reproduction import paper, profiles, results, runs
 from scs_siam.runtime.files import read_json, write_json, write_text
 from scs_siam.tools import notebooks, sweeps
 
@@ -38,12 +37,11 @@ def test_an_object(tmp_path, refused, content):
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run that is finished by its files."""
-    monkeypatch.setattr(runs, "root", lambda: tmp_path)
-    of = runs.Profile("tiny", ("SCA-Siam",), width=1 / 64)
-    (run,) = runs.runs(of)
+    monkeypatch.setattr(profiles, "root", lambda: tmp_path)
+    of = profiles.Profile("tiny", ("SCA-Siam",), width=1 / 64)
+    (run,) = runs.list_runs(of)
     write_json(
-        run.folder / "training.json",
-        {"training_key": run.training_key, "weights_sha256": "0", "precision": "fp32"},
+        run.folder / "training.json", {"training_key": run.training_key, "weights_sha256": "0"}
     )
     write_json(
         run.folder / "manifest.json",
@@ -58,17 +56,15 @@ def run(tmp_path, monkeypatch):
 def test_a_record_of_a_run(run, refused, file, damage):
     put(JSONS[damage])(run.folder / file)
     refused(run.state, run.id, file)
-    if file == "training.json":
-        refused(lambda: confirm_training(run, None), run.id, file)
 
 
 def test_a_record_of_a_run_of_another_program(run, refused):
     write_json(run.folder / "manifest.json", {"a": 1})
     assert run.state() == "stale"
     for call in (
-        lambda: evidence.boxes(run, "SynOTB", []),
-        lambda: evidence.results(run.profile),
-        lambda: evidence.supervised_summary(run.profile),
+        lambda: results.read_boxes(run, "SynOTB", []),
+        lambda: results.read_scores(run.profile),
+        lambda: results.read_supervised_summary(run.profile),
     ):
         refused(call, "manifest.json", "delete it and run again")
     write_json(run.folder / "training.json", {"training_key": run.training_key})
@@ -82,7 +78,7 @@ def test_scores_of_a_run(run, refused, damage):
     put({**FILES, "a ragged end": "benchmark,auc\n1,2,3,4\n1,2\n1,2,3,4,5\n"}[damage])(
         run.folder / "scores.csv"
     )
-    refused(lambda: evidence.results(run.profile), "scores.csv")
+    refused(lambda: results.read_scores(run.profile), "scores.csv")
 
 
 @pytest.mark.parametrize("file", ["claim.json", "manifest.json"])

@@ -11,7 +11,7 @@ from scs_siam.config import VARIANTS, Config
 from scs_siam.data import synthetic
 from scs_siam.figures import diagrams, examples, panels
 from scs_siam.model import SiameseNet
-from scs_siam.reproduction import paper, runs, tables
+from scs_siam.reproduction import paper, profiles, tables
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_no_two_roles_and_no_two_trackers_look_alike():
 
 
 def test_a_row_of_the_paper_looks_the_same_whatever_else_is_drawn():
-    rows = {*runs.TABLE9, *runs.TABLE8, *runs.TABLE10, "untrained"}
+    rows = {*profiles.TABLE9, *profiles.TABLE8, *profiles.TABLE10, "untrained"}
     alone, together = (
         {row: figures.looks([row])[row] for row in rows},
         figures.looks(["mine", *rows, "yours"]),

@@ -1,4 +1,4 @@
-"""Runs: what is current, stale or missing is decided by hashes; a deleted run is the only one made again."""
+"""Runs: which of them are current, stale or missing, and what bringing them up to date does."""
 
 import dataclasses
 import json
@@ -11,11 +11,10 @@ import pytest
 from scs_siam.data import layouts
 from scs_siam.data.sequences import Sequence
 from scs_siam.evaluation.metrics import success_auc
-from scs_siam.reproduction import evidence, experiments, runs
-from scs_siam.reproduction.confirm import confirm_boxes, confirm_training
+from scs_siam.reproduction import evidence, experiments, profiles, results, runs
 from scs_siam.runtime.files import BadInput, read_json, write_json
 
-TINY = runs.Profile(
+TINY = profiles.Profile(
     "tiny",
     ("untrained", "SCA-Siam", "SiameseFC", "SCA-Siam@twin"),
     width=1 / 16,
@@ -30,12 +29,12 @@ def tiny(tmp_path_factory):
     """A profile of three rows, one of which shares another's training, brought up to date in a folder of its own."""
     place = tmp_path_factory.mktemp("root")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "root", lambda: place)
+        patch.setattr(profiles, "root", lambda: place)
         patch.setattr(experiments, "root", lambda: place)
         patch.setitem(
-            runs.ROWS,
+            profiles.ROWS,
             "SCA-Siam@twin",
-            runs.Row("SCA-Siam", {"tracking.window_influence": 0.5}, weights_of="SCA-Siam"),
+            profiles.Row("SCA-Siam", {"tracking.window_influence": 0.5}, weights_of="SCA-Siam"),
         )
         _reproduce()
         yield TINY
@@ -43,14 +42,14 @@ def tiny(tmp_path_factory):
 
 def _reproduce():
     data = experiments.write_data(TINY)
-    for run in runs.runs(TINY):
+    for run in runs.list_runs(TINY):
         if run.has_data:
             experiments.bring_up_to_date(run, data)
     return data
 
 
 def _states():
-    return {run.name: run.state() for run in runs.runs(TINY)}
+    return {run.name: run.state() for run in runs.list_runs(TINY)}
 
 
 def test_a_finished_profile_is_current_and_gives_results(tiny):
@@ -58,12 +57,12 @@ def test_a_finished_profile_is_current_and_gives_results(tiny):
         **dict.fromkeys(("untrained", "SCA-Siam", "SCA-Siam@twin"), "current"),
         "SiameseFC": "no data",
     }
-    scores = evidence.results(tiny)
+    scores = results.read_scores(tiny)
     assert list(scores.row) == ["untrained", "SCA-Siam", "SCA-Siam@twin"]
     assert scores.sigma.tolist() == [0.9, 0.9, 0.9]
     summary = read_json(runs.Run(tiny, "SCA-Siam", 0).folder / "manifest.json")["results"]["SynOTB"]
     assert summary["auc"] == pytest.approx(scores.auc[1], abs=1e-6)
-    curves = evidence.curves(tiny)
+    curves = results.read_curves(tiny)
     success = curves[(curves.row == "SCA-Siam") & (curves.curve == "success")].value
     assert success.mean() == pytest.approx(scores.auc[1], abs=1e-4), (
         "the AUC is the mean of the success curve"
@@ -72,13 +71,13 @@ def test_a_finished_profile_is_current_and_gives_results(tiny):
 
 
 def test_rows_of_the_main_tables_run_on_every_benchmark_and_others_on_the_first(tiny):
-    found = evidence.supervised(tiny)
+    found = results.read_supervised(tiny)
     assert set(found.row) == {"untrained", "SCA-Siam"} and set(found.benchmark) == {"SynVOT2016"}
-    summary = evidence.supervised_summary(tiny).set_index("row")
+    summary = results.read_supervised_summary(tiny).set_index("row")
     assert (
         summary.failures_per_sequence["SCA-Siam"] == found.set_index("row").failures["SCA-Siam"]
     ), "the mean of one"
-    assert set(evidence.results(tiny).benchmark) == {"SynOTB"}
+    assert set(results.read_scores(tiny).benchmark) == {"SynOTB"}
 
 
 def test_curves_of_an_attribute_are_those_of_its_sequences():
@@ -90,7 +89,7 @@ def test_curves_of_an_attribute_are_those_of_its_sequences():
         name: sequences[0].truth + [[0, 0, 0, 0], [shift, 0, 0, 0]]
         for name, shift in (("one", 0), ("two", 10), ("three", 99))
     }
-    lines = list(evidence.curves_of(boxes, sequences))
+    lines = list(results.mean_curves(boxes, sequences))
     area = {
         code: np.mean(
             [
@@ -121,11 +120,9 @@ def test_published_boxes_become_a_row_without_being_kept(tiny, tmp_path):
     )
     (tmp_path / "boxes").mkdir()
     np.savetxt(tmp_path / "boxes" / "clip.txt", truth + [1, 1, 0, 0], delimiter=",")
-    evidence.publish(
-        tiny, "Perfect", tmp_path / "boxes", tmp_path / "all.json", "SynOTB", sequences
-    )
+    results.publish(tiny, "Perfect", tmp_path / "boxes", tmp_path / "all.json", "SynOTB", sequences)
     try:
-        row = evidence.results(tiny).set_index("row").loc["Perfect (published)"]
+        row = results.read_scores(tiny).set_index("row").loc["Perfect (published)"]
         assert row.auc == pytest.approx(20 / 21, abs=1e-6) and np.isnan(row.fps)
         assert not list((tiny.folder / "published-Perfect").glob("*.txt"))
     finally:
@@ -142,15 +139,15 @@ def test_published_boxes_become_a_row_without_being_kept(tiny, tmp_path):
     ],
 )
 def test_stand_ins_are_told_from_the_papers_benchmarks(names, expected):
-    assert runs.stand_ins(names) == expected
+    assert profiles.stand_ins(names) == expected
 
 
 def test_a_row_at_any_sigma_can_be_named():
     assert (
-        runs.row("SCA-Siam@0.45").changes == {"training.sigma": 0.45}
-        and runs.row("SCS-Siam@0.5") is runs.ROWS["SCS-Siam@0.5"]
+        profiles.get_row("SCA-Siam@0.45").changes == {"training.sigma": 0.45}
+        and profiles.get_row("SCS-Siam@0.5") is profiles.ROWS["SCS-Siam@0.5"]
     )
-    assert runs.sigma_row(0.9) == "SCS-Siam" and runs.sigma_row(0) in runs.ROWS
+    assert profiles.sigma_row(0.9) == "SCS-Siam" and profiles.sigma_row(0) in profiles.ROWS
 
 
 def test_a_row_that_shares_a_training_has_other_boxes_and_no_weights(tiny):
@@ -162,48 +159,39 @@ def test_a_row_that_shares_a_training_has_other_boxes_and_no_weights(tiny):
 def test_deleting_one_run_makes_only_that_one_again(tiny):
     before = {
         run.name: (run.folder / "manifest.json").stat().st_mtime_ns
-        for run in evidence.finished(tiny)
+        for run in runs.finished_runs(tiny)
     }
     shutil.rmtree(runs.Run(tiny, "untrained", 0).folder)
     assert {name for name, state in _states().items() if state == "missing"} == {"untrained"}
     _reproduce()
     after = {
         run.name: (run.folder / "manifest.json").stat().st_mtime_ns
-        for run in evidence.finished(tiny)
+        for run in runs.finished_runs(tiny)
     }
     assert [name for name in before if before[name] != after[name]] == ["untrained"]
 
 
-def test_other_settings_and_other_code_are_stale(tiny, monkeypatch):
+def test_other_settings_and_other_versions_are_stale(tiny, monkeypatch):
     other = dataclasses.replace(tiny, training={**tiny.training, "training.momentum": 0.8})
     assert runs.Run(other, "SCA-Siam", 0).state() == "stale"
-    monkeypatch.setattr(runs, "code_hash", lambda modules: "changed")
-    assert set(_states().values()) == {"stale", "no data"}
+    for version in ("TRAINING_VERSION", "TRACKING_VERSION"):
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, version, 0)
+            assert set(_states().values()) == {"stale", "no data"}
+    assert "stale" not in _states().values()
 
 
-def test_comments_and_docstrings_do_not_change_the_code_hash():
-    plain = "def f(x):\n    return x + 1\n"
-    assert runs._code(
-        'def f(x):\n    """Words."""\n    return x + 1  # more words\n'
-    ) == runs._code(plain)
-    assert runs._code(plain.replace("1", "2")) != runs._code(plain)
-
-
-def test_confirm_accepts_a_training_only_if_its_first_losses_come_back(tiny):
-    run = runs.Run(tiny, "SCA-Siam", 0)
-    store = experiments.open_store(run, _reproduce())
-    record = read_json(run.folder / "training.json")
-    write_json(run.folder / "training.json", {**record, "training_key": "old"})
-    assert run.state() == "stale" and confirm_training(run, store) and run.state() == "current"
-    log = (run.folder / "metrics.csv").read_text()
-    first = log.splitlines()[1].split(",")
-    (run.folder / "metrics.csv").write_text(log.replace(first[3], "0.5", 1))
-    write_json(run.folder / "training.json", {**record, "training_key": "old"})
-    try:
-        assert not confirm_training(run, store) and run.state() == "stale"
-    finally:
-        (run.folder / "metrics.csv").write_text(log)
-        write_json(run.folder / "training.json", record)
+def test_a_new_tracking_version_keeps_the_weights(tiny, monkeypatch):
+    run, data = runs.Run(tiny, "SCA-Siam", 0), experiments.write_data(tiny)
+    before = (run.folder / "weights.safetensors").stat().st_mtime_ns
+    monkeypatch.setattr(runs, "TRACKING_VERSION", 0)
+    experiments.bring_up_to_date(run, data)
+    assert run.state() == "current"
+    assert (run.folder / "weights.safetensors").stat().st_mtime_ns == before
+    kept = [path.name for path in (run.folder / "boxes" / "SynOTB").iterdir()]
+    assert kept == [run.evaluation_key()]
+    monkeypatch.undo()
+    experiments.bring_up_to_date(run, data)
 
 
 def test_only_runs_that_need_wider_crops_get_them(tiny):
@@ -224,30 +212,6 @@ def test_only_runs_that_need_wider_crops_get_them(tiny):
     ]  # D15
 
 
-def test_boxes_are_confirmed_by_tracking_again(tiny, monkeypatch):
-    run, data = runs.Run(tiny, "SCA-Siam", 0), _reproduce()
-    kept, key = run.folder / "boxes" / "SynOTB", run.evaluation_key()
-    monkeypatch.setattr(runs, "TRACKING_CODE", ("boxes",))
-    assert (
-        run.state() == "stale"
-        and confirm_boxes(run, data)
-        and [path.name for path in kept.iterdir()] == [run.evaluation_key()]
-    )
-    times = {path: path.stat().st_mtime_ns for path in kept.rglob("*.txt")}
-    experiments.evaluate_run(run, data)
-    assert (
-        run.state() == "current"
-        and {path: path.stat().st_mtime_ns for path in kept.rglob("*.txt")} == times
-    )
-    boxes = next(kept.rglob("*.txt"))
-    np.savetxt(boxes, np.loadtxt(boxes, delimiter=",") + 0.01, delimiter=",")
-    monkeypatch.setattr(
-        runs, "TRACKING_CODE", ("soft_mask", "crops", "attention", "model", "track")
-    )
-    assert not confirm_boxes(run, data) and key == run.evaluation_key()
-    _reproduce()
-
-
 def test_plan_estimates_from_finished_trainings_and_costs_shared_ones_nothing(tiny):
     lines, total = experiments.plan(tiny)
     seconds = {name: value for name, _, value in lines}
@@ -259,13 +223,15 @@ def test_plan_estimates_from_finished_trainings_and_costs_shared_ones_nothing(ti
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: runs.profile("nano"), "no profile 'nano'"),
-        (lambda: runs.profile("mini", rows=("SCS",)), "no row 'SCS'"),
-        (lambda: runs.row("SCS-Siam@1.5"), "no row 'SCS-Siam@1.5'"),
-        (lambda: runs.row("SCS@0.5"), "no row 'SCS@0.5'"),
-        (lambda: experiments.write_data(runs.profile("paper")), "--train ROOT"),
+        (lambda: profiles.get_profile("nano"), "no profile 'nano'"),
+        (lambda: profiles.get_profile("mini", rows=("SCS",)), "no row 'SCS'"),
+        (lambda: profiles.get_row("SCS-Siam@1.5"), "no row 'SCS-Siam@1.5'"),
+        (lambda: profiles.get_row("SCS@0.5"), "no row 'SCS@0.5'"),
+        (lambda: experiments.write_data(profiles.get_profile("paper")), "--train ROOT"),
         (
-            lambda: evidence.results(dataclasses.replace(TINY, name="none", rows=("untrained",))),
+            lambda: results.read_scores(
+                dataclasses.replace(TINY, name="none", rows=("untrained",))
+            ),
             "no finished run",
         ),
     ],
@@ -286,6 +252,8 @@ def test_manifest_is_plain_json_with_what_a_reader_needs(tiny):
         "results",
         "evaluation_key",
         "training_key",
+        "training_version",
+        "tracking_version",
     } <= set(manifest)
     assert {"store", "weights_sha256", "seconds", "pairs", "precision", "machine"} <= set(
         manifest["training"]
@@ -293,7 +261,7 @@ def test_manifest_is_plain_json_with_what_a_reader_needs(tiny):
 
 
 def test_a_run_that_holds_out_is_validated_there_and_needs_no_benchmark(tmp_path, monkeypatch):
-    for module in (runs, experiments):
+    for module in (profiles, experiments):
         monkeypatch.setattr(module, "root", lambda: tmp_path)
     held = dataclasses.replace(
         TINY,
@@ -302,17 +270,17 @@ def test_a_run_that_holds_out_is_validated_there_and_needs_no_benchmark(tmp_path
         training={**TINY.training, "training.hold_out": 2},
     )
     data = experiments.write_data(held)
-    for run in runs.runs(held):
+    for run in runs.list_runs(held):
         experiments.bring_up_to_date(run, data)
-        assert run.state() == "current" and confirm_boxes(run, data)
+        assert run.state() == "current"
     base, other = (
         np.loadtxt(run.folder / "validation.csv", delimiter=",", skiprows=1)
-        for run in runs.runs(held)
+        for run in runs.list_runs(held)
     )
     assert (base[:, 0] == other[:, 0]).all() and set(base[:, 0]) == {1, 3}, (
         "the same pairs, of the second and the fourth video"
     )
-    found = evidence.validations(held, held.rows).set_index("row")
+    found = results.read_validation(held, held.rows).set_index("row")
     assert found.columns.tolist()[:3] == ["seed", "pairs", "sequences"] and found[
         "pairs"
     ].tolist() == [1024, 1024]

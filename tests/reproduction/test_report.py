@@ -12,7 +12,17 @@ import pytest
 from scs_siam import weights
 from scs_siam.config import Config
 from scs_siam.figures import plots
-from scs_siam.reproduction import claims, evidence, paper, report, runs, scoreboards, tables
+from scs_siam.reproduction import (
+    claims,
+    evidence,
+    paper,
+    profiles,
+    report,
+    results,
+    runs,
+    scoreboards,
+    tables,
+)
 from scs_siam.runtime.files import BadInput
 from scs_siam.tools.throughput import at_got10k
 
@@ -39,8 +49,8 @@ ROWS = {
 @pytest.fixture
 def of(tmp_path, monkeypatch):
     """A profile with two rows; "SCS-Siam" has two seeds, "untrained" one."""
-    monkeypatch.setattr(runs, "root", lambda: tmp_path)
-    made = runs.profile("smoke", seeds=(0, 1))
+    monkeypatch.setattr(profiles, "root", lambda: tmp_path)
+    made = profiles.get_profile("smoke", seeds=(0, 1))
     for row, seeds in ROWS.items():
         for seed, values in seeds.items():
             write(runs.Run(made, row, seed), values)
@@ -178,7 +188,7 @@ def test_deviations_are_those_of_the_file():
 
 def test_readme_holds_what_the_committed_runs_give():
     block = report.split_readme(paper.root() / "README.md")[1]
-    assert block == report.readme_block(runs.profile("reference")), (
+    assert block == report.readme_block(profiles.get_profile("reference")), (
         "python -m scs_siam.reproduction.report writes it anew"
     )
 
@@ -196,7 +206,7 @@ def committed(name, columns):
     folders = [
         run
         for profile in report.COMMITTED
-        for run in runs.runs(runs.profile(profile))
+        for run in runs.list_runs(profiles.get_profile(profile))
         if (run.folder / name).is_file()
     ]
     return {
@@ -216,8 +226,8 @@ def lines(frame, columns):
 def figures_of_the_grid(found):
     """What the figures of notebooks 04 and 06 to 09 are drawn from, computed anew from the committed runs."""
     place, curves = (
-        runs.stand_ins(found["benchmark"].unique())["OTB2015"],
-        evidence.curves(runs.profile("quarter")),
+        profiles.stand_ins(found["benchmark"].unique())["OTB2015"],
+        results.read_curves(profiles.get_profile("quarter")),
     )
 
     def apart(rows):
@@ -225,7 +235,7 @@ def figures_of_the_grid(found):
             found[found["row"].isin([*rows, "SCS-Siam"])], "SCS-Siam", place
         )
 
-    sigmas = [runs.sigma_row(sigma) for sigma in (0, 0.3, 0.5, 0.7, 1)]
+    sigmas = [profiles.sigma_row(sigma) for sigma in (0, 0.3, 0.5, 0.7, 1)]
     order = (
         "SCS-Siam",
         "SCA-Siam",
@@ -237,20 +247,20 @@ def figures_of_the_grid(found):
         "untrained",
     )
     main = [row for row in order if row in set(found["row"])]
-    scores, held = report.scores(runs.profile("quarter")), runs.profile("held-out")
+    scores, held = report.scores(profiles.get_profile("quarter")), profiles.get_profile("held-out")
     return {
         "sigma": plots.sigmas(found),
         "sigma_differences": apart(sigmas),
-        "mask_study": apart([*runs.MASKS, "SCS-Siam@1.0"]),
-        "table9_differences": apart(runs.TABLE9),
+        "mask_study": apart([*profiles.MASKS, "SCS-Siam@1.0"]),
+        "table9_differences": apart(profiles.TABLE9),
         "ledger": scores[scores["benchmark"] == place],
         "figure7": plots.spread(curves, place, main),
         "figure8": plots.spread(
-            curves, place, [row for row in main if row in runs.ROWS and row != "untrained"]
+            curves, place, [row for row in main if row in profiles.ROWS and row != "untrained"]
         ),
         "figure10": plots.spread(curves, "SynUAV123", main),
-        "mask_leak": evidence.validations(held, runs.LEAK),
-        "schedules": evidence.validations(held, ("SCS-Siam", *runs.SCHEDULES)),
+        "mask_leak": results.read_validation(held, profiles.LEAK),
+        "schedules": results.read_validation(held, ("SCS-Siam", *profiles.SCHEDULES)),
     }
 
 
@@ -267,13 +277,13 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
     assert drawn and drawn <= {line[1:] for line in committed("metrics.csv", columns)}
     sets = {
         name: [SimpleNamespace(frames=range(frames))] * clips
-        for name, (clips, frames) in runs.profile("smoke").tests.items()
+        for name, (clips, frames) in profiles.get_profile("smoke").tests.items()
     }
-    quarter = runs.profile("quarter")
+    quarter = profiles.get_profile("quarter")
     found, supervised, summary = (
-        evidence.results(quarter),
-        evidence.supervised(quarter),
-        evidence.supervised_summary(quarter),
+        results.read_scores(quarter),
+        results.read_supervised(quarter),
+        results.read_supervised_summary(quarter),
     )
     made = {
         "table1": tables.table1(Config.preset("paper").model),

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scs_siam.reproduction import paper, runs, scoreboards, tables
+from scs_siam.reproduction import paper, profiles, scoreboards, tables
 
 SKILLS = {
     "SCS-Siam": 0.6,
@@ -281,4 +281,4 @@ def test_every_printed_row_that_can_be_run_is_named_as_its_run():
     names = {name for number in (9, 10) for name in paper.table(number)["tracker"]} | {
         *paper.table(8)["variant"]
     } - {"SCS-Siam@0.9"}
-    assert names <= set(runs.ROWS)
+    assert names <= set(profiles.ROWS)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from scs_siam.config import Config
 from scs_siam.model import SiameseNet
-from scs_siam.reproduction.runs import TABLE9
+from scs_siam.reproduction.profiles import TABLE9
 from scs_siam.runtime.hardware import processor_has
 from scs_siam.runtime.int8 import IntegerSearch, convolution, fastest
 from scs_siam.track import Tracker

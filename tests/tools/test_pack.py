@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from scs_siam.reproduction import evidence, experiments, runs
+from scs_siam.reproduction import experiments, profiles, results, runs
 from scs_siam.runtime.files import read_json
 from scs_siam.tools import pack
 
@@ -42,11 +42,11 @@ def packed(tmp_path_factory):
     """The smoke profile's profile, its parts, and the folder of a bare machine where they are unpacked; parts of 300 kB."""
     place = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        for module in (experiments, runs):
+        for module in (experiments, profiles):
             patch.setattr(module, "root", lambda: place)
         patch.setattr(pack, "PART", 300_000)
         of = replace(
-            runs.profile("smoke"),
+            profiles.get_profile("smoke"),
             rows=("SCS-Siam", "SCS-Siam@0.9-test", "SiameseFC*", "untrained"),
             seeds=(0, 1),
             tests={"SynOTB": (2, 6)},
@@ -111,8 +111,8 @@ def test_a_bare_machine_stops_in_time_and_goes_on_and_its_runs_are_current_here(
         "data/results/smoke/SCS-Siam-seed0/weights.safetensors"
     ]
     data = experiments.write_data(of)
-    assert all(experiments.is_current(run, data) for run in runs.runs(of))
-    assert len(evidence.results(of)) == 8 * 2 and set(
+    assert all(experiments.is_current(run, data) for run in runs.list_runs(of))
+    assert len(results.read_scores(of)) == 8 * 2 and set(
         read_json(away / "collected.json").values()
     ) == {True}
     store = experiments.open_store(

@@ -1,0 +1,219 @@
+"""Rows and profiles: which networks are trained and evaluated, and on how much data.
+
+A row is a line of the paper's Tables 8 to 10, or of a study of this project: a variant of the
+network and the settings that differ from the preset. A profile chooses rows, seeds, the width of
+the network, the training budget and the data sets.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scs_siam.config import RELEASED, VARIANTS
+from scs_siam.reproduction.paper import ALLOWED
+from scs_siam.runtime.files import BadInput, root
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant of the network and the settings in which it differs from the preset."""
+
+    variant: str
+    changes: dict = field(default_factory=dict)
+    weights_of: str = ""  # the row whose trained weights are used; "": the row has its own
+    trained: bool = True
+    preset: str = ""  # replaces the preset of the profile
+    data: str = "train"  # the training set of the profile that is used: train or vid
+
+
+def _deviation(number: str) -> Row:
+    """SCS-Siam with one choice made as in the released code; tracking choices need no training."""
+    changes = RELEASED[number]
+    shared = all(name.startswith("tracking.") for name in changes)
+    return Row("SCS-Siam", changes, weights_of="SCS-Siam" if shared else "")
+
+
+_SIGMAS, _RATES = (0.0, 0.3, 0.5, 0.7, 1.0), ((1e-2, 1e-4), (1e-2, 1e-3), (3e-2, 1e-3))
+_NUMBERS = ("D1", "D3", "D5", "D7", "D10", "D11", "D14", "D16", "D18", "D28", "D26", "D30")
+
+TABLE9 = {
+    **{name: Row(name) for name in ("SCS-Siam", "Extended-SiamFC", "SSA-Siam", "SCA-Siam")},
+    "SiameseFC*": Row("SiameseFC"),
+    "SiameseFC": Row("SiameseFC", data="vid"),
+    **{name: Row(name) for name in ("SSC-Siam", "B-SCS-Siam")},
+}
+TABLE8 = {
+    **{f"SCS-Siam@{sigma}": Row("SCS-Siam", {"training.sigma": sigma}) for sigma in _SIGMAS},
+    "SCS-Siam@0.9-test": Row("SCS-Siam", {"tracking.sigma": 0.9}, weights_of="SCS-Siam"),
+}
+TABLE10 = {name: Row(name) for name in ("SCA-GMP", "SCA-GAP", "SSA-Context", "SSA-Transform")}
+MASKS = {  # study: which training images are masked, and where
+    "SCS-Siam+template-mask": Row("SCS-Siam", {"training.mask_search": False}),
+    "SCS-Siam+misplaced-mask": Row("SCS-Siam", {**RELEASED["D15"], **RELEASED["D16"]}),
+}
+DEVIATIONS = {  # study: choices of the paper against those of the released code
+    "SCS-Siam+released": Row("SCS-Siam", preset="released"),
+    "SSA-Siam+released": Row("SSA-Siam", preset="released"),
+    **{f"SCS-Siam+{number}": _deviation(number) for number in _NUMBERS},
+    # All profiles except `paper` balance the loss as the released code does, so D14 is reversed.
+    "SCS-Siam+D14": Row("SCS-Siam", {"training.balanced": False}),
+}
+SCHEDULES = {  # learning rates that are compared on held-out training pairs only (D13)
+    f"SCS-Siam+{first:g}-to-{last:g}": Row("SCS-Siam", {"training.learning_rate": (first, last)})
+    for first, last in _RATES
+}
+LENGTHS = {  # half of the training pairs of the profile `reference`
+    "SCS-Siam+32000-pairs": Row("SCS-Siam", {"training.pairs": 32_000})
+}
+# Study: how much the mask reveals about the target's position, on held-out training pairs.
+LEAK = ("SCS-Siam@0.0", "SCS-Siam@0.5", "SCS-Siam", "SCS-Siam@1.0", "SCS-Siam+template-mask")
+UNTRAINED = {"untrained": Row("SCS-Siam", trained=False)}
+ROWS = {**UNTRAINED, **TABLE9, **TABLE8, **TABLE10, **MASKS, **DEVIATIONS}
+# Rows that are evaluated on all benchmarks (Tables 3 to 7); the others on the first one only.
+EVERYWHERE = ("untrained", "SiameseFC", "SiameseFC*", "SCA-Siam", "SSA-Siam", "SCS-Siam")
+
+
+def get_row(name: str) -> Row:
+    """Return a row of ROWS, or a variant trained with another sigma such as "SCA-Siam@0.45".
+
+    Raises BadInput if there is no row of this name.
+    """
+    variant, at, sigma = name.partition("@")
+    if name in (known := {**ROWS, **SCHEDULES, **LENGTHS}):
+        return known[name]
+    if at and variant in VARIANTS and re.fullmatch(r"0?\.\d+|[01](\.0+)?", sigma):
+        return Row(variant, {"training.sigma": float(sigma)})
+    raise BadInput(
+        f"there is no row '{name}'; choose from {', '.join(ROWS)}, or name a variant with a sigma, "
+        "such as SCS-Siam@0.45"
+    )
+
+
+def sigma_row(sigma: float) -> str:
+    """Return the name of the row that trains SCS-Siam with this sigma (Table 8)."""
+    return "SCS-Siam" if sigma == 0.9 else f"SCS-Siam@{float(sigma)}"
+
+
+def stand_ins(benchmarks) -> dict[str, str]:
+    """Map benchmarks of the paper to the available ones that represent them.
+
+    {"OTB2015": "SynOTB", ...}: the benchmark itself, a subset of it or a synthetic one.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(benchmarks, key=lambda name: name.startswith("Syn")):
+        core = name.removeprefix("Syn")
+        if core.startswith("OTB") and "OTB2015" not in benchmarks:
+            core = "OTB2015"
+        if core in ALLOWED["dataset"]:
+            found.setdefault(core, name)
+    return found
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of the paper is run: rows, seeds, network width, training budget and data."""
+
+    name: str
+    rows: tuple
+    seeds: tuple = (0,)
+    width: float = 1.0
+    preset: str = "paper"
+    training: dict = field(default_factory=dict)
+    train: str | tuple = ""  # folder in GOT-10k layout, or (clips, frames) of a synthetic set
+    every: int = 1  # every k-th frame of a training video is stored
+    vid: str | tuple = ""  # the same for ImageNet VID; without it the row SiameseFC has no data
+    tests: dict = field(default_factory=dict)  # benchmark -> folder or (clips, frames)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the runs of this profile."""
+        return root() / "data" / "results" / self.name
+
+
+def _narrow(width: float, pairs: int, epochs: int, batch: int, **more) -> dict:
+    """Training settings of a narrow network: a small budget and a balanced loss (D14).
+
+    A correlation over fewer channels is smaller in proportion, so it is scaled up (D10).
+    """
+    budget = {"training.pairs": pairs, "training.epochs": epochs, "training.batch": batch}
+    scale = {"model.response_scale": 1e-3 / width, "training.balanced": True}
+    return {**scale, **budget, **{f"training.{name}": value for name, value in more.items()}}
+
+
+def _wide(pairs: int, **more) -> dict:
+    """Training settings of a network of at least half the paper's width."""
+    budget = {"training.pairs": pairs, "training.epochs": 25}
+    weights = {"training.sequence_weight": 1.0, "training.balanced": True}
+    return {**budget, **weights, **{f"training.{name}": value for name, value in more.items()}}
+
+
+_OTHERS = ("SynTC128", "SynUAV123", "SynVOT2016", "SynVOT2017")
+SUITES = {"SynOTB": (12, 40), **dict.fromkeys(_OTHERS, (6, 40))}  # (clips, frames)
+SMOKE_SUITES = {"SynOTB": (2, 12), **dict.fromkeys(_OTHERS, (1, 8))}
+_SMOKE = ("untrained", "SiameseFC*", "SiameseFC", "SSA-Siam", "SCA-Siam", "SCS-Siam")
+_SMOKE += ("SCS-Siam@0.5", "SCS-Siam@0.9-test", "SCA-GMP", "SCS-Siam+template-mask", "SCS-Siam+D1")
+_PROFILES = (
+    Profile(
+        "smoke",
+        _SMOKE,
+        width=0.0625,
+        train=(8, 6),
+        vid=(4, 6),
+        training=_narrow(0.0625, 32, 2, 8),
+        tests=SMOKE_SUITES,
+    ),
+    Profile(
+        "mini",
+        tuple(ROWS),
+        width=0.125,
+        train=(120, 12),
+        vid=(60, 12),
+        training=_narrow(0.125, 1200, 10, 16),
+        tests=SUITES,
+    ),
+    # The learning rates of `reference` are the best of SCHEDULES on held-out training pairs.
+    Profile(
+        "reference",
+        ("untrained", "SCS-Siam", *LENGTHS),
+        width=0.5,
+        training=_wide(64_000, batch=16, learning_rate=(1e-2, 1e-3)),
+    ),
+    Profile(
+        "quarter",
+        tuple(ROWS),
+        seeds=(0, 1, 2),
+        width=0.25,
+        training=_narrow(0.25, 8000, 20, 16, sequence_weight=1.0),
+        tests=SUITES,
+    ),
+    # The runs of `held-out` are validated on training sequences and never tested.
+    Profile(
+        "held-out",
+        (*LEAK, *SCHEDULES),
+        width=0.25,
+        training=_narrow(0.25, 8000, 20, 16, sequence_weight=1.0, hold_out=10),
+    ),
+    # `full` trains the full network on data other than GOT-10k; it needs a GPU.
+    Profile("full", tuple(ROWS), seeds=(0, 1, 2), training=_wide(320_000)),
+    Profile("paper", tuple(ROWS), seeds=(0, 1, 2), every=10),
+)
+PROFILES = {profile.name: profile for profile in _PROFILES}
+
+
+def get_profile(name: str, tests: dict | None = None, **changes) -> Profile:
+    """Return the named profile with some of its fields replaced; empty values change nothing.
+
+    A benchmark in `tests` replaces the profile's stand-in for it; the profile's other benchmarks
+    follow. Raises BadInput if there is no such profile or row.
+    """
+    if name not in PROFILES:
+        raise BadInput(f"there is no profile '{name}'; choose one of {', '.join(PROFILES)}")
+    for row in changes.get("rows", ()):
+        get_row(row)
+    profile, given = PROFILES[name], tests or {}
+    replaced = set(stand_ins(given))
+    kept = {
+        key: value for key, value in profile.tests.items() if not replaced & {*stand_ins([key])}
+    }
+    changes = {key: value for key, value in changes.items() if value}
+    return Profile(**{**vars(profile), **changes, "tests": {**given, **kept}})
