@@ -77,10 +77,9 @@ sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, J
 	@$(BIN)/scs-siam sweep $(NOTEBOOK) profile=$(PROFILE) sigma=$(call commas,$(SIGMA)) --seeds $(call commas,$(SEEDS)) \
 		$(if $(filter ray,$(ENGINE)),--engine ray --gpus $(GPUS),--engine $(ENGINE) --jobs $(JOBS))
 
-site: $(STAMP) ## render notebooks, API, claims and figures to build/site, to be read without a network
-	@$(BIN)/python -c 'import latex2mathml' 2>/dev/null || $(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) latex2mathml || \
-		echo "site: latex2mathml could not be installed; equations are shown as TeX" >&2
-	@$(BIN)/scs-siam site
+site: $(STAMP) ## render notebooks, documents and API to build/site, to be read without a network
+	@$(BIN)/python -c 'import latex2mathml, myst_nb, sphinx_book_theme' 2>/dev/null || $(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[site]'
+	@$(BIN)/python -m sphinx -qW --keep-going -c docs . build/site && echo "site: open build/site/index.html"
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab --notebook-dir=.

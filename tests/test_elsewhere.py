@@ -70,7 +70,7 @@ def test_extras_that_are_named_exist(extras):
         )
         <= extras
     )
-    package = "\n".join(path.read_text() for path in (ROOT / "scs_siam").glob("*.py"))
+    package = "\n".join(path.read_text() for path in (ROOT / "scs_siam").rglob("*.py"))
     assert set(re.findall(r"scs-siam\[(\w+)\]", package)) == extras - {"test", "site"}
 
 
@@ -105,7 +105,7 @@ def test_the_colab_notebook_is_valid_and_its_code_runs_here(monkeypatch, tmp_pat
 
 
 def test_the_slurm_template_is_a_script_whose_commands_parse():
-    path = ROOT / "slurm" / "array.sh"
+    path = ROOT / "docs" / "slurm" / "array.sh"
     text = path.read_text()
     subprocess.run(["bash", "-n", path], check=True)
     lines = re.findall(r"scs-siam ((?:plan|run) [^\n]*?)(?:  |$)", text, re.MULTILINE)
