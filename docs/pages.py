@@ -1,4 +1,4 @@
-"""Pages of the site that come from data: the API by module, the verdict on each claim, the figures."""
+"""Pages of the site that come from data: the API by module, the claims, the figures."""
 
 import pkgutil
 from pathlib import Path
