@@ -1,6 +1,5 @@
 """Experiments: bring the runs of a profile up to date (data, training, evaluation)."""
 
-import csv
 import shutil
 import time
 from collections.abc import Callable
@@ -23,8 +22,10 @@ from scs_siam.runtime import hardware
 from scs_siam.runtime.files import BadInput, locked, read_json, root, sha256, write_json
 from scs_siam.runtime.parallel import Pool, cores, threads_each
 from scs_siam.track import TRACKING_VERSION, Tracker
-from scs_siam.train import TRAINING_VERSION, Trainer
+from scs_siam.train import TRAINING_VERSION, Trainer, read_metrics
 from scs_siam.weights import load_weights, save_weights
+
+Hook = Callable[..., None] | None  # a function that is called now and then, or none
 
 
 @dataclass(frozen=True)
@@ -45,23 +46,21 @@ def write_data(profile: Profile) -> Data:
 
     Raises BadInput if the profile names no training set or nothing to evaluate on.
     """
-    folder = root() / "data" / "synthetic" / profile.name
-    if not profile.train or not (profile.tests or profile.training.get("training.hold_out")):
-        raise BadInput(
-            f"profile {profile.name}: name the data with --train ROOT (GOT-10k layout) and "
-            "--test NAME=ROOT"
-        )
-
-    def suite(name, source):
-        return source if isinstance(source, str) else suites.write(name, folder / name, *source)
-
+    folder, train = root() / "data" / "synthetic" / profile.name, profile.train
+    if not train or not (profile.tests or profile.training.get("training.hold_out")):
+        ask = "name the data with --train ROOT (GOT-10k layout) and --test NAME=ROOT"
+        raise BadInput(f"profile {profile.name}: {ask}")
     with locked(folder):
-        train = profile.train
         if not isinstance(train, str):
             train = synthetic.write_train(folder, *train, seed=0)
-        vid = suite("SynVID", profile.vid)
-        tests = {name: str(suite(name, source)) for name, source in profile.tests.items()}
-    return Data(str(train), str(vid), tests)
+        vid = _suite(folder, "SynVID", profile.vid)
+        tests = {name: _suite(folder, name, source) for name, source in profile.tests.items()}
+    return Data(str(train), vid, tests)
+
+
+def _suite(folder, name, source):
+    """The folder of a benchmark; a synthetic one, (clips, frames), is written if missing."""
+    return source if isinstance(source, str) else str(suites.write(name, folder / name, *source))
 
 
 def synthetic_sequences(profile: Profile, benchmark: str) -> list:
@@ -71,17 +70,14 @@ def synthetic_sequences(profile: Profile, benchmark: str) -> list:
     """
     source = profile.tests.get(benchmark, "")
     if isinstance(source, str):
-        raise BadInput(
-            f"{benchmark}: its frames are not part of this project; choose a synthetic benchmark"
-        )
+        reason = "its frames are not part of this project; choose a synthetic benchmark"
+        raise BadInput(f"{benchmark}: {reason}")
     folder = root() / "data" / "synthetic" / profile.name
     with locked(folder):
-        return layouts.read(benchmark, suites.write(benchmark, folder / benchmark, *source))
+        return layouts.read(benchmark, _suite(folder, benchmark, source))
 
 
-def open_store(
-    run: Run, data: Data, workers: int = 1, on_shard: Callable | None = None
-) -> CropStore:
+def open_store(run: Run, data: Data, workers: int = 1) -> CropStore:
     """Return the crop store that a run is trained on, built if missing.
 
     Settings that need larger crops have a store of their own.
@@ -92,15 +88,11 @@ def open_store(
     videos = read_imagenet_vid(data.vid) if vid else read_videos(data.train)
     folder, every = root() / "data" / "stores" / name, run.profile.every
     with locked(folder):
-        return CropStore.build(videos, folder, training.min_area, workers, on_shard, size, every)
+        return CropStore.build(videos, folder, training.min_area, workers, None, size, every)
 
 
 def train_run(
-    run: Run,
-    data: Data,
-    device: str = "cpu",
-    on_step: Callable | None = None,
-    until: float | None = None,
+    run: Run, data: Data, device: str = "cpu", on_step: Hook = None, until: float | None = None
 ) -> bool:
     """Train a run, or resume its training, and return whether it is trained.
 
@@ -131,29 +123,21 @@ def _train(run, store, device, on_step, until):
     else:
         torch.manual_seed(run.seed)
         save_weights(weights, SiameseNet(run.config.model), run.config, half=True)
+    frames = np.unique(store.index["sequence"], return_counts=True)[1]
+    videos = int((frames > 1).sum())
     record = {
-        **key,
         "training_version": TRAINING_VERSION,
-        "data": _contents(store),
-        "machine": hardware.describe(device),
+        "data": {"sequences": len(frames), "videos": videos, "frames": int(frames.sum())},
         "precision": hardware.default_precision(device),
-        "seconds": _seconds(folder),
+        "seconds": round(sum(read_metrics(folder)["seconds"]), 1) if run.row.trained else 0.0,
         "pairs": run.config.training.pairs if run.row.trained else 0,
         "multiplications_a_pair": 3 * multiplications(run.config),
-        "finished": time.strftime("%Y-%m-%d %H:%M"),
         "weights_sha256": sha256(weights),
     }
-    write_json(done, record)
+    write_json(done, key | record | _now("finished", device))
     for checkpoint in folder.glob("checkpoint-*"):
         shutil.rmtree(checkpoint)
     return True
-
-
-def _contents(store):
-    """The numbers of sequences, of those that are videos, and of different frames in a store."""
-    _, frames = np.unique(store.index["sequence"], return_counts=True)
-    videos = int((frames > 1).sum())
-    return {"sequences": len(frames), "videos": videos, "frames": int(frames.sum())}
 
 
 def _remove(folder):
@@ -164,17 +148,12 @@ def _remove(folder):
     shutil.rmtree(old)
 
 
-def _seconds(folder):
-    """The training time in metrics.csv; 0.0 without the file."""
-    if not (folder / "metrics.csv").is_file():
-        return 0.0
-    with open(folder / "metrics.csv", encoding="utf-8") as file:
-        return round(sum(float(line["seconds"]) for line in csv.DictReader(file)), 1)
+def _now(event, device):
+    """The machine, and the time under the name `event`."""
+    return {"machine": hardware.describe(device), event: time.strftime("%Y-%m-%d %H:%M")}
 
 
-def evaluate_run(
-    run: Run, data: Data, device: str = "cpu", on_frame: Callable | None = None
-) -> None:
+def evaluate_run(run: Run, data: Data, device: str = "cpu", on_frame: Hook = None) -> None:
     """Evaluate a trained run on its benchmarks and on the training sequences that it held out.
 
     Writes the scores, and manifest.json last. `on_frame` is called after each tracked frame.
@@ -210,22 +189,12 @@ def evaluate_run(
         if run.config.training.hold_out:
             pairs = validate(model, open_store(run, data), run.config.training, device=device)
             results.write_rows(run.folder / "validation.csv", pairs, results.VALIDATION)
-        manifest = {
-            "run": run.id,
-            "profile": run.profile.name,
-            "seed": run.seed,
-            "config": run.config.to_dict(),
-            "results": summaries,
-            "training_key": run.training_key,
-            "training_version": TRAINING_VERSION,
-            "evaluation_key": key,
-            "tracking_version": TRACKING_VERSION,
-            "training": read_json(source / "training.json"),
-            "machine": hardware.describe(device),
-            "form": tracker.form,
-            "evaluated": time.strftime("%Y-%m-%d %H:%M"),
-        }
-        write_json(run.folder / "manifest.json", manifest)
+        which = {"run": run.id, "profile": run.profile.name, "seed": run.seed}
+        keys = {"training_key": run.training_key, "evaluation_key": key}
+        versions = {"training_version": TRAINING_VERSION, "tracking_version": TRACKING_VERSION}
+        found = {"results": summaries, "training": read_json(source / "training.json")}
+        made = {"config": run.config.to_dict(), "form": tracker.form, **_now("evaluated", device)}
+        write_json(run.folder / "manifest.json", which | keys | versions | found | made)
 
 
 def is_current(run: Run, data: Data) -> bool:
@@ -246,10 +215,7 @@ def bring_up_to_date(run: Run, data: Data | None = None, device: str = "cpu") ->
 
 
 def reproduce(
-    profile: Profile,
-    jobs: int | None = None,
-    device: str = "cpu",
-    on_wait: Callable[[dict], None] | None = None,
+    profile: Profile, jobs: int | None = None, device: str = "cpu", on_wait: Hook = None
 ) -> list[Run]:
     """Bring all runs of a profile up to date, `jobs` at a time, and return them.
 
@@ -283,9 +249,8 @@ def share_done(run: Run) -> float:
     log, training = run.folder / "metrics.csv", run.config.training
     if not log.is_file():
         return 0.0
-    with open(log, "rb") as file:
-        lines = sum(1 for _ in file)
-    return 0.8 * min(1.0, lines * training.batch / training.pairs)
+    steps = log.read_bytes().count(b"\n")
+    return 0.8 * min(1.0, steps * training.batch / training.pairs)
 
 
 def plan(profile: Profile) -> tuple[list[tuple], float | None]:

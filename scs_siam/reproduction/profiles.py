@@ -62,9 +62,8 @@ SCHEDULES = {  # learning rates that are compared on held-out training pairs onl
     f"SCS-Siam+{first:g}-to-{last:g}": Row("SCS-Siam", {"training.learning_rate": (first, last)})
     for first, last in _RATES
 }
-LENGTHS = {  # half of the training pairs of the profile `reference`
-    "SCS-Siam+32000-pairs": Row("SCS-Siam", {"training.pairs": 32_000})
-}
+# Half of the training pairs of the profile `reference`.
+LENGTHS = {"SCS-Siam+32000-pairs": Row("SCS-Siam", {"training.pairs": 32_000})}
 # Study: how much the mask reveals about the target's position, on held-out training pairs.
 LEAK = ("SCS-Siam@0.0", "SCS-Siam@0.5", "SCS-Siam", "SCS-Siam@1.0", "SCS-Siam+template-mask")
 UNTRAINED = {"untrained": Row("SCS-Siam", trained=False)}
@@ -83,10 +82,8 @@ def get_row(name: str) -> Row:
         return known[name]
     if at and variant in VARIANTS and re.fullmatch(r"0?\.\d+|[01](\.0+)?", sigma):
         return Row(variant, {"training.sigma": float(sigma)})
-    raise BadInput(
-        f"there is no row '{name}'; choose from {', '.join(ROWS)}, or name a variant with a sigma, "
-        "such as SCS-Siam@0.45"
-    )
+    others = "or a variant with a sigma, such as SCS-Siam@0.45"
+    raise BadInput(f"there is no row '{name}'; choose from {', '.join(ROWS)}, {others}")
 
 
 def sigma_row(sigma: float) -> str:
@@ -130,74 +127,45 @@ class Profile:
         return root() / "data" / "results" / self.name
 
 
-def _narrow(width: float, pairs: int, epochs: int, batch: int, **more) -> dict:
-    """Training settings of a narrow network: a small budget and a balanced loss (D14).
+def _training(narrow: float = 0.0, **settings) -> dict:
+    """Training settings with a balanced loss (D14), for a network of the width `narrow` if given.
 
     A correlation over fewer channels is smaller in proportion, so it is scaled up (D10).
     """
-    budget = {"training.pairs": pairs, "training.epochs": epochs, "training.batch": batch}
-    scale = {"model.response_scale": 1e-3 / width, "training.balanced": True}
-    return {**scale, **budget, **{f"training.{name}": value for name, value in more.items()}}
+    settings = {f"training.{name}": value for name, value in settings.items()}
+    scale = {"model.response_scale": 1e-3 / narrow} if narrow else {}
+    return {"training.balanced": True, **settings, **scale}
 
 
-def _wide(pairs: int, **more) -> dict:
-    """Training settings of a network of at least half the paper's width."""
-    budget = {"training.pairs": pairs, "training.epochs": 25}
-    weights = {"training.sequence_weight": 1.0, "training.balanced": True}
-    return {**budget, **weights, **{f"training.{name}": value for name, value in more.items()}}
-
-
+ALL, SEEDS = tuple(ROWS), (0, 1, 2)
 _OTHERS = ("SynTC128", "SynUAV123", "SynVOT2016", "SynVOT2017")
 SUITES = {"SynOTB": (12, 40), **dict.fromkeys(_OTHERS, (6, 40))}  # (clips, frames)
 SMOKE_SUITES = {"SynOTB": (2, 12), **dict.fromkeys(_OTHERS, (1, 8))}
 _SMOKE = ("untrained", "SiameseFC*", "SiameseFC", "SSA-Siam", "SCA-Siam", "SCS-Siam")
 _SMOKE += ("SCS-Siam@0.5", "SCS-Siam@0.9-test", "SCA-GMP", "SCS-Siam+template-mask", "SCS-Siam+D1")
-_PROFILES = (
-    Profile(
-        "smoke",
-        _SMOKE,
-        width=0.0625,
-        train=(8, 6),
-        vid=(4, 6),
-        training=_narrow(0.0625, 32, 2, 8),
-        tests=SMOKE_SUITES,
-    ),
-    Profile(
-        "mini",
-        tuple(ROWS),
-        width=0.125,
-        train=(120, 12),
-        vid=(60, 12),
-        training=_narrow(0.125, 1200, 10, 16),
-        tests=SUITES,
-    ),
+_SMOKE_DATA, _MINI_DATA = {"train": (8, 6), "vid": (4, 6)}, {"train": (120, 12), "vid": (60, 12)}
+_SMALL = {"pairs": 8000, "epochs": 20, "batch": 16, "sequence_weight": 1.0}
+_LARGE = {"epochs": 25, "sequence_weight": 1.0}
+_TRAINING = {
+    "smoke": _training(0.0625, pairs=32, epochs=2, batch=8),
+    "mini": _training(0.125, pairs=1200, epochs=10, batch=16),
     # The learning rates of `reference` are the best of SCHEDULES on held-out training pairs.
-    Profile(
-        "reference",
-        ("untrained", "SCS-Siam", *LENGTHS),
-        width=0.5,
-        training=_wide(64_000, batch=16, learning_rate=(1e-2, 1e-3)),
-    ),
-    Profile(
-        "quarter",
-        tuple(ROWS),
-        seeds=(0, 1, 2),
-        width=0.25,
-        training=_narrow(0.25, 8000, 20, 16, sequence_weight=1.0),
-        tests=SUITES,
-    ),
-    # The runs of `held-out` are validated on training sequences and never tested.
-    Profile(
-        "held-out",
-        (*LEAK, *SCHEDULES),
-        width=0.25,
-        training=_narrow(0.25, 8000, 20, 16, sequence_weight=1.0, hold_out=10),
-    ),
-    # `full` trains the full network on data other than GOT-10k; it needs a GPU.
-    Profile("full", tuple(ROWS), seeds=(0, 1, 2), training=_wide(320_000)),
-    Profile("paper", tuple(ROWS), seeds=(0, 1, 2), every=10),
-)
-PROFILES = {profile.name: profile for profile in _PROFILES}
+    "reference": _training(pairs=64_000, batch=16, learning_rate=(1e-2, 1e-3), **_LARGE),
+    "quarter": _training(0.25, **_SMALL),
+    "held-out": _training(0.25, hold_out=10, **_SMALL),
+    "full": _training(pairs=320_000, **_LARGE),
+    "paper": {},
+}
+_CHOICES = {
+    "smoke": {"rows": _SMOKE, "width": 0.0625, "tests": SMOKE_SUITES, **_SMOKE_DATA},
+    "mini": {"rows": ALL, "width": 0.125, "tests": SUITES, **_MINI_DATA},
+    "reference": {"rows": ("untrained", "SCS-Siam", *LENGTHS), "width": 0.5},
+    "quarter": {"rows": ALL, "seeds": SEEDS, "width": 0.25, "tests": SUITES},
+    "held-out": {"rows": (*LEAK, *SCHEDULES), "width": 0.25},  # validated, never tested
+    "full": {"rows": ALL, "seeds": SEEDS},  # on data other than GOT-10k; needs a GPU
+    "paper": {"rows": ALL, "seeds": SEEDS, "every": 10},
+}
+PROFILES = {n: Profile(n, training=_TRAINING[n], **choice) for n, choice in _CHOICES.items()}
 
 
 def get_profile(name: str, tests: dict | None = None, **changes) -> Profile:

@@ -160,17 +160,17 @@ def read_validation(profile: Profile, rows: Iterable[str], base: str = "SCS-Siam
     for run in finished_runs(profile):
         if run.name in order:
             pairs = _read(run.folder / "validation.csv")
-            found[run.seed, order.index(run.name)] = pairs.rename(
+            found[run.seed, run.name] = pairs.rename(
                 columns=lambda name: name.replace("hit", "hits")
             )
     lines = []
-    for (seed, place), pairs in sorted(found.items(), key=lambda item: item[0]):
+    for seed, row in sorted(found, key=lambda key: (key[0], order.index(key[1]))):
+        pairs, other = found[seed, row], found.get((seed, base))
         values = {**pairs.drop(columns="sequence"), "leak": pairs["hits"] - pairs["hits_unmasked"]}
-        if base in order and (other := found.get((seed, order.index(base)))) is not None:
-            for name in ("loss", "hits_unmasked"):
-                values[f"minus_{name}"] = pairs[name] - other[name]
-        line = {"row": order[place], "seed": seed, "pairs": len(pairs)}
-        line["sequences"] = pairs["sequence"].nunique()
+        for name in ("loss", "hits_unmasked") if other is not None else ():
+            values[f"minus_{name}"] = pairs[name] - other[name]
+        sequences = pairs["sequence"].nunique()
+        line = {"row": row, "seed": seed, "pairs": len(pairs), "sequences": sequences}
         for name, column in values.items():
             interval = mean(pairs["sequence"], column)
             line.update(zip((name, f"{name}_low", f"{name}_high"), interval))
@@ -192,12 +192,10 @@ def _read_of(run, file, **columns):
 
 def _read(path, **columns):
     with reading(path):
-        return pd.read_csv(path, keep_default_na=False, na_values=[""]).assign(**columns)
+        text = dict.fromkeys(MISSING, object)
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text)
+    return table.fillna(MISSING).assign(**columns)
 
 
 def _join(parts):
-    joined = pd.concat(parts, ignore_index=True)
-    for name, missing in MISSING.items():
-        if name in joined:
-            joined[name] = joined[name].astype(object).fillna(missing)
-    return joined
+    return pd.concat(parts, ignore_index=True)
