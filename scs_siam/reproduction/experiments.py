@@ -11,6 +11,7 @@ import torch
 
 from scs_siam.data import layouts, suites, synthetic
 from scs_siam.data.imagenet_vid import read_imagenet_vid
+from scs_siam.data.sequences import Sequence
 from scs_siam.data.store import SIZE, CropStore, needed_size, read_videos
 from scs_siam.evaluation import one_pass, vot
 from scs_siam.evaluation.validation import validate
@@ -34,7 +35,7 @@ class Data:
 
     train: str
     vid: str
-    tests: dict
+    tests: dict[str, str]
 
     def tests_of(self, run: Run) -> dict[str, str]:
         """Return the benchmarks of a run; rows of the ablations use the first one only."""
@@ -63,7 +64,7 @@ def _suite(folder, name, source):
     return source if isinstance(source, str) else str(suites.write(name, folder / name, *source))
 
 
-def synthetic_sequences(profile: Profile, benchmark: str) -> list:
+def synthetic_sequences(profile: Profile, benchmark: str) -> list[Sequence]:
     """Return the sequences of a synthetic benchmark, which is written if missing.
 
     Raises BadInput for another benchmark, whose frames are not part of the project.

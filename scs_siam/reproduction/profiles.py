@@ -6,6 +6,7 @@ the network, the training budget and the data sets.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def sigma_row(sigma: float) -> str:
     return "SCS-Siam" if sigma == 0.9 else f"SCS-Siam@{float(sigma)}"
 
 
-def stand_ins(benchmarks) -> dict[str, str]:
+def stand_ins(benchmarks: Collection[str]) -> dict[str, str]:
     """Map benchmarks of the paper to the available ones that represent them.
 
     {"OTB2015": "SynOTB", ...}: the benchmark itself, a subset of it or a synthetic one.

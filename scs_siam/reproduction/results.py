@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scs_siam.data.sequences import Sequence
 from scs_siam.evaluation import metrics, one_pass
 from scs_siam.evaluation.validation import mean
 from scs_siam.reproduction.profiles import Profile
@@ -43,7 +44,7 @@ def write_scores(path: Path, rows: Iterable[dict]) -> None:
     write_rows(path, [{**row, "attributes": " ".join(row["attributes"])} for row in rows], SCORES)
 
 
-def mean_curves(tracked: dict, sequences: list) -> Iterator[dict]:
+def mean_curves(tracked: dict[str, np.ndarray], sequences: list[Sequence]) -> Iterator[dict]:
     """Yield mean success and precision curves of a benchmark as rows of curves.csv.
 
     `tracked` maps names of sequences to boxes (N, 4). The curves of all sequences have the
@@ -70,7 +71,12 @@ def mean_curves(tracked: dict, sequences: list) -> Iterator[dict]:
 
 
 def publish(
-    profile: Profile, tracker: str, folder: Path, annotations: Path, benchmark: str, sequences: list
+    profile: Profile,
+    tracker: str,
+    folder: Path,
+    annotations: Path,
+    benchmark: str,
+    sequences: list[Sequence],
 ) -> None:
     """Score another tracker's raw boxes; the scores become the row "`tracker` (published)".
 
@@ -78,23 +84,19 @@ def publish(
     the boxes are kept, but not the boxes. Raises BadInput if a sequence or a frame has no box.
     """
     published = one_pass.read_published(folder, annotations)
+    tracked, rows, out = {}, [], profile.folder / f"published-{tracker}"
     for s in sequences:
-        if s.name not in published or len(published[s.name][0]) != len(s.truth):
-            raise BadInput(
-                f"{folder}: the {benchmark} sequence {s.name} does not have one box per frame; "
-                "leave the folder out"
-            )
-    tracked, out = {s.name: published[s.name][0] for s in sequences}, profile.folder
-    out, rows = out / f"published-{tracker}", []
-    for s in sequences:
+        boxes = tracked[s.name] = published.get(s.name, ((), ()))[0]
+        if len(boxes) != len(s.truth):
+            problem = f"the {benchmark} sequence {s.name} does not have one box per frame"
+            raise BadInput(f"{folder}: {problem}; leave the folder out")
         about = {"benchmark": benchmark, "sequence": s.name, "frames": len(s.truth)}
-        measured = one_pass.score(tracked[s.name], s.truth)
-        rows.append({**about, **measured, "attributes": s.attributes})
+        rows.append(about | one_pass.score(boxes, s.truth) | {"attributes": s.attributes})
     curves = [{"benchmark": benchmark, **line} for line in mean_curves(tracked, sequences)]
     write_scores(out / "scores.csv", rows)
     write_rows(out / "curves.csv", curves, CURVES)
-    boxes = digest({name: np.round(b, 4).tolist() for name, b in tracked.items()}, 64)
-    hashes = {"annotations_sha256": sha256(annotations), "boxes_sha256": boxes}
+    rounded = {name: np.round(boxes, 4).tolist() for name, boxes in tracked.items()}
+    hashes = {"annotations_sha256": sha256(annotations), "boxes_sha256": digest(rounded, 64)}
     write_json(out / "published.json", {"tracker": tracker, **hashes})
 
 
@@ -124,7 +126,7 @@ def read_curves(profile: Profile) -> pd.DataFrame:
     return _join(parts + _published(profile, "curves.csv"))
 
 
-def read_boxes(run: Run, benchmark: str, sequences: list) -> dict[str, np.ndarray]:
+def read_boxes(run: Run, benchmark: str, sequences: list[Sequence]) -> dict[str, np.ndarray]:
     """Return the raw boxes of a finished run by sequence, each (N, 4) x, y, w, h, 0-based."""
     key = read_json(run.folder / "manifest.json", "evaluation_key")["evaluation_key"]
     return one_pass.read_results(run.folder / "boxes" / benchmark / key, sequences)
