@@ -117,13 +117,14 @@ def read_scores(profile: Profile) -> pd.DataFrame:
             f"{profile.folder}: there is no finished run; start with: "
             f"scs-siam reproduce --profile {profile.name}"
         )
-    return _join(parts + _published(profile, "scores.csv", variant="published", sigma=float("nan")))
+    parts += _published(profile, "scores.csv", variant="published", sigma=float("nan"))
+    return pd.concat(parts, ignore_index=True)
 
 
 def read_curves(profile: Profile) -> pd.DataFrame:
     """Return the mean curves of all finished runs: row, seed and the columns of CURVES."""
     parts = [_read_of(run, "curves.csv") for run in finished_runs(profile)]
-    return _join(parts + _published(profile, "curves.csv"))
+    return pd.concat([*parts, *_published(profile, "curves.csv")], ignore_index=True)
 
 
 def read_boxes(run: Run, benchmark: str, sequences: list[Sequence]) -> dict[str, np.ndarray]:
@@ -136,7 +137,8 @@ def read_supervised(profile: Profile) -> pd.DataFrame:
     """Return the supervised scores of all finished runs: row, seed and those of SUPERVISED."""
     found = [run for run in finished_runs(profile) if (run.folder / "supervised.csv").is_file()]
     parts = [_read_of(run, "supervised.csv") for run in found]
-    return _join(parts or [pd.DataFrame(columns=["row", "seed", *SUPERVISED])])
+    empty = pd.DataFrame(columns=["row", "seed", *SUPERVISED])
+    return pd.concat(parts or [empty], ignore_index=True)
 
 
 def read_supervised_summary(profile: Profile) -> pd.DataFrame:
@@ -197,7 +199,3 @@ def _read(path, **columns):
         text = dict.fromkeys(MISSING, object)
         table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=text)
     return table.fillna(MISSING).assign(**columns)
-
-
-def _join(parts):
-    return pd.concat(parts, ignore_index=True)
