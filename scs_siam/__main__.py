@@ -1,4 +1,4 @@
-"""python -m scs_siam is the command scs-siam."""
+"""`python -m scs_siam` is the command `scs-siam`."""
 
 from scs_siam.cli import main
 

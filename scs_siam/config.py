@@ -1,4 +1,10 @@
-"""One frozen configuration. Every choice that the paper leaves open carries the number of its line in DEVIATIONS.md."""
+"""One frozen configuration of the network, its training and its tracker.
+
+Every choice that the paper leaves open, or that the released code makes otherwise, carries the
+number of its row in DEVIATIONS.md (D1, D2, ...).
+"""
+
+from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from dataclasses import replace as _replace
@@ -8,26 +14,24 @@ from scs_siam.runtime.files import BadInput
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network of Sec. 3.1 to 3.4 and Table 1."""
+    """The network of Sections 3.1 to 3.4 and Table 1."""
 
     backbone: str = "table1"  # table1 | alexnet (the SiameseFC baseline of Sec. 3.1)
-    width: float = 1.0  # factor on all channels; 1 is the paper's network
-    fusion: bool = True  # Eq. 2, 3: sum the first block over image and masked image
+    width: float = 1.0  # factor on all channels; 1 is the network of the paper
+    fusion: bool = True  # Eq. 2, 3: add the features of the image and of the masked image
     attention: tuple[str, ...] = ("channel", "spatial")  # in the order applied; Sec. 3.3, 3.4
-    attention_on_search: bool = False  # B-SCS-Siam: attention on both branches (Table 9)
-    channel_pools: tuple[str, ...] = ("average", "maximum")  # Eq. 5; Table 10 takes one away
-    spatial_parts: tuple[str, ...] = ("context", "transform")  # Figure 6; Table 10 takes one away
-    shared_block: bool = True  # D1: one B for image and masked image
-    plain_conv2: bool = False  # D3: no BN and ReLU between Conv2 and Conv3
+    attention_on_search: bool = False  # B-SCS-Siam: attention in both branches (Table 9)
+    channel_pools: tuple[str, ...] = ("average", "maximum")  # Eq. 5; Table 10 removes one
+    spatial_parts: tuple[str, ...] = ("context", "transform")  # Figure 6; Table 10 removes one
+    shared_block: bool = True  # D1: one first block for the image and the masked image
+    plain_conv2: bool = False  # D3: no batch norm and ReLU between Conv2 and Conv3
     bn_eps: float = 1e-5  # D4, D8
     bn_momentum: float = 0.1  # D4, D8
-    channel_fusion: str = (
-        "sigmoid_then_sum"  # D5: sigmoid_then_sum (Eq. 5) | sum_then_sigmoid (one shared FC pair)
-    )
+    channel_fusion: str = "sigmoid_then_sum"  # D5: or sum_then_sigmoid, with shared layers
     channel_reduction: int = 6  # D6: 384 channels to 64
     context_product: str = "elementwise"  # D7: elementwise (Figure 6) | matrix
-    response_scale: float = 1e-3  # D10: factor on the response
-    offset: bool = True  # D10: learn b of Eq. 1, 4; otherwise b = 0
+    response_scale: float = 1e-3  # D10: factor on the response map
+    offset: bool = True  # D10: learn b of Eq. 1 and 4; otherwise b = 0
 
 
 @dataclass(frozen=True)
@@ -37,57 +41,42 @@ class TrainingConfig:
     sigma: float = 0.9  # weight of the background in the masked images (Sec. 3.2)
     mask_template: bool = True  # T_sm is masked; otherwise T_sm = T
     mask_search: bool = True  # S_sm is masked; otherwise S_sm = S
-    mask_centre: str = (
-        "search"  # D15: the masked search crop is centred on the box of the search | template
-    )
-    aligned: bool = True  # D16: image and masked image share one random crop
-    mask_padding: str = (
-        "dimmed"  # D17: dimmed (sigma x image mean) | masked_mean (mean of the masked image)
-    )
-    mask_clip: bool = True  # D27: clip a box at the frame; otherwise one past the left or top border masks everything
+    mask_centre: str = "search"  # D15: whose box the masked search crop is centred on; or template
+    aligned: bool = True  # D16: the image and the masked image share one random crop
+    mask_padding: str = "dimmed"  # D17: sigma x image mean; masked_mean: mean of the masked image
+    mask_clip: bool = True  # D27: clip a box at the frame's border; otherwise all is background
     template_size: int = 127  # pixels (Sec. 3.5)
     search_size: int = 255  # pixels (Sec. 3.5; D18, D28)
-    max_shift: tuple[float, float] = (
-        0.0,
-        8.0,
-    )  # D18: random shift of template and search, pixels of the crop
-    label_follows: bool = True  # D29: the label's centre moves with the shifted target
-    max_stretch: float = 0.05  # D18: random stretch of each axis, fraction
+    max_shift: tuple[float, float] = (0.0, 8.0)  # D18: shift of template and search, crop pixels
+    label_follows: bool = True  # D29: the centre of the label moves with the shifted target
+    max_stretch: float = 0.05  # D18: random stretch of each axis, as a fraction
     flip: float = 0.5  # D18: probability that a pair is mirrored
     colour: float = 0.2  # D18: random gain and offset of each colour channel, fraction of the range
     grey: float = 0.1  # D18: probability that a pair loses its colour
     blur: float = 0.2  # D18: probability that a search crop is blurred
     max_distance: int = 100  # D12: frames between template and search
     min_area: float = 10.0  # D12: smaller boxes are dropped, square pixels
-    sequence_weight: float = 0.0  # D12: a sequence is drawn in proportion to (its frames) ** this
-    hold_out: int = 0  # every n-th sequence is kept for validation; 0: none
+    sequence_weight: float = 0.0  # D12: a sequence is drawn in proportion to frames ** this
+    hold_out: int = 0  # every n-th sequence is kept for validation; 0 keeps none
     epochs: int = 50  # D12
-    pairs: int = (
-        4_667_500  # D12: of all epochs together; 10 a sequence and epoch on GOT-10k's 9,335
-    )
+    pairs: int = 4_667_500  # D12: in all epochs; 10 per sequence and epoch of GOT-10k's 9,335
     batch: int = 32  # D12
     learning_rate: tuple[float, float] = (1e-2, 1e-5)  # first and last epoch (Sec. 4.1; D13)
     early_decay: bool = False  # D25: the schedule steps before the first epoch
     momentum: float = 0.9  # Sec. 4.1
     weight_decay: float = 1e-5  # Sec. 4.1; D11
     positive_radius: float = 16.0  # D14: L1 distance in pixels
-    balanced: bool = (
-        False  # D14: positives and negatives weigh the same; otherwise the plain mean of Eq. 7
-    )
+    balanced: bool = False  # D14: positives and negatives weigh the same; otherwise plain mean
 
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """Algorithm 2 and Sec. 4.1."""
+    """Algorithm 2 and Section 4.1."""
 
-    sigma: float = (
-        1.0  # 1: S_sm = S; below 1 the masks come from the previous box (Table 8, last row)
-    )
+    sigma: float = 1.0  # 1: S_sm = S; below 1: masks from the previous box (Table 8, last row)
     template_size: int = 135  # pixels (Sec. 4.1; D19)
     search_size: int = 263  # pixels (Sec. 4.1; D19)
-    scale_at: int = (
-        127  # D30: template pixels that one context side spans; 127 keeps the scale of training
-    )
+    scale_at: int = 127  # D30: template pixels per context side; 127 keeps the training scale
     scale_step: float = 1.0375  # Sec. 4.1
     scales: int = 3  # Sec. 4.1
     scale_penalty: float = 0.9745  # D21: factor on the response of every scale but the middle one
@@ -95,12 +84,12 @@ class TrackingConfig:
     window_influence: float = 0.27  # D20: weight of the cosine window
     upsampling: int = 16  # D19: bicubic
     centre_cell: float = 135.5  # D26: cell of the upsampled response that means no displacement
-    size_limits: tuple[float, float] = (0.2, 5.0)  # D26: of the first size
+    size_limits: tuple[float, float] = (0.2, 5.0)  # D26: smallest and largest size, of the first
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a result, but for the data and the seed."""
+    """Everything that decides a result except the data and the seed."""
 
     variant: str = "SCS-Siam"  # a name in VARIANTS
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -108,48 +97,41 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     @classmethod
-    def preset(cls, preset="paper", variant="SCS-Siam", width=1.0):
-        """The configuration of a named variant as the paper or as the released code has it."""
-        config = cls(variant=variant).replace(
-            **{**_known(PRESETS, preset, "preset"), **_known(VARIANTS, variant, "variant")}
-        )
-        return config.replace(**{"model.width": width})
+    def preset(cls, preset: str = "paper", variant: str = "SCS-Siam", width: float = 1.0) -> Config:
+        """Return a variant as the paper ("paper") or the released code ("released") has it."""
+        changes = {**_known(PRESETS, preset, "preset"), **_known(VARIANTS, variant, "variant")}
+        return cls(variant=variant).replace(**changes).replace(**{"model.width": width})
 
     @classmethod
-    def from_dict(cls, values):
-        """The configuration that `to_dict` wrote; BadInput on a key that is not one of ours or a value of the wrong type."""
+    def from_dict(cls, values: dict) -> Config:
+        """Return the configuration that `to_dict` wrote; BadInput names a wrong key or value."""
         return _from_dict(cls, values, "config")
 
-    def to_dict(self):
-        """Nested plain dict, ready for JSON."""
+    def to_dict(self) -> dict:
+        """Return a nested plain dict that can be written as JSON."""
         return asdict(self)
 
-    def replace(self, **changes):
-        """A copy with changed fields, named "training.sigma" and so on; BadInput on an unknown name or a wrong value."""
+    def replace(self, **changes) -> Config:
+        """Return a copy with changed settings, named as in "training.sigma".
+
+        BadInput names an unknown setting or a wrong value.
+        """
         config = self.to_dict()
         for name, value in changes.items():
-            place, *parts = config, *name.split(".")
-            for part in parts[:-1]:
-                place = place.get(part) if isinstance(place, dict) else None
-            if (
-                not isinstance(place, dict)
-                or parts[-1] not in place
-                or isinstance(place[parts[-1]], dict)
-            ):
+            *sections, last = name.split(".")
+            values = config
+            for section in sections:
+                values = values.get(section) if isinstance(values, dict) else None
+            if not isinstance(values, dict) or isinstance(values.get(last, {}), dict):
                 raise BadInput(f"config: there is no setting '{name}'")
-            place[parts[-1]] = value
+            values[last] = value
         return type(self).from_dict(config)
 
 
 # The rows of Tables 8, 9 and 10, each as its difference from the presets.
+SIAMESEFC = {"model.backbone": "alexnet", "model.fusion": False, "model.offset": False}
 VARIANTS = {
-    "SiameseFC": {
-        "model.backbone": "alexnet",
-        "model.fusion": False,
-        "model.attention": (),
-        "model.offset": False,
-        "training.sigma": 1.0,
-    },
+    "SiameseFC": {**SIAMESEFC, "model.attention": (), "training.sigma": 1.0},
     "Extended-SiamFC": {"model.attention": (), "training.sigma": 1.0},
     "SSA-Siam": {"model.attention": ("spatial",)},
     "SCA-Siam": {"model.attention": ("channel",)},
@@ -162,7 +144,8 @@ VARIANTS = {
     "SSA-Transform": {"model.attention": ("spatial",), "model.spatial_parts": ("transform",)},
 }
 
-RELEASED = {  # what the released code does otherwise, by the number of its line in DEVIATIONS.md
+AUGMENTATION_OFF = {f"training.{name}": 0.0 for name in ("flip", "colour", "grey", "blur")}
+RELEASED = {  # what the released code does otherwise, by the number of its row in DEVIATIONS.md
     "D1": {"model.shared_block": False},
     "D3": {"model.plain_conv2": True},
     "D4": {"model.bn_eps": 1e-6, "model.bn_momentum": 0.05},
@@ -174,13 +157,7 @@ RELEASED = {  # what the released code does otherwise, by the number of its line
     "D15": {"training.mask_centre": "template"},
     "D16": {"training.aligned": False},
     "D17": {"training.mask_padding": "masked_mean"},
-    "D18": {
-        "training.max_shift": (4.0, 4.0),
-        "training.flip": 0.0,
-        "training.colour": 0.0,
-        "training.grey": 0.0,
-        "training.blur": 0.0,
-    },
+    "D18": {"training.max_shift": (4.0, 4.0), **AUGMENTATION_OFF},
     "D25": {"training.early_decay": True},
     "D26": {"tracking.centre_cell": 136.0, "tracking.size_limits": (0.0, float("inf"))},
     "D27": {"training.mask_clip": False},
@@ -188,10 +165,8 @@ RELEASED = {  # what the released code does otherwise, by the number of its line
     "D29": {"training.label_follows": False},
     "D30": {"tracking.scale_at": 135},
 }
-PRESETS = {
-    "paper": {},
-    "released": {name: value for switches in RELEASED.values() for name, value in switches.items()},
-}
+ALL_RELEASED = {name: value for choices in RELEASED.values() for name, value in choices.items()}
+PRESETS = {"paper": {}, "released": ALL_RELEASED}
 
 CHOICES = {
     "backbone": ("table1", "alexnet"),
@@ -203,41 +178,18 @@ CHOICES = {
     "mask_centre": ("search", "template"),
     "mask_padding": ("dimmed", "masked_mean"),
 }
-RANGES = {  # lowest and highest value allowed
-    "sigma": (0, 1),
-    "width": (1 / 64, 4),
-    "flip": (0, 1),
-    "grey": (0, 1),
-    "blur": (0, 1),
-    "colour": (0, 1),
-    "max_stretch": (0, 0.5),
-    "max_shift": (0, 64),
-    "momentum": (0, 0.9999),
-    "weight_decay": (0, 1),
-    "epochs": (1, 1e6),
-    "pairs": (1, 1e12),
-    "batch": (1, 1e5),
-    "learning_rate": (1e-12, 10),
-    "scales": (1, 9),
-    "scale_step": (1, 2),
-    "scale_penalty": (0, 1),
-    "scale_damping": (0, 1),
-    "window_influence": (0, 1),
-    "upsampling": (1, 64),
-    "channel_reduction": (1, 384),
-    "bn_eps": (1e-12, 1),
-    "bn_momentum": (0, 1),
-    "template_size": (95, 1023),
-    "search_size": (159, 2047),
-    "min_area": (0, 1e9),
-    "max_distance": (0, 1e9),
-    "positive_radius": (0, 1e3),
-    "sequence_weight": (0, 1),
-    "hold_out": (0, 1e6),
-    "response_scale": (1e-9, 1e3),
-    "size_limits": (0, float("inf")),
-    "centre_cell": (0, 1e4),
-    "scale_at": (64, 1023),
+FRACTIONS = (
+    "sigma flip grey blur colour weight_decay scale_penalty scale_damping window_influence "
+    "bn_momentum sequence_weight"
+)
+RANGES = dict.fromkeys(FRACTIONS.split(), (0, 1)) | {  # lowest and highest value allowed
+    **dict(width=(1 / 64, 4), channel_reduction=(1, 384), bn_eps=(1e-12, 1)),
+    **dict(response_scale=(1e-9, 1e3), template_size=(95, 1023), search_size=(159, 2047)),
+    **dict(max_stretch=(0, 0.5), max_shift=(0, 64), max_distance=(0, 1e9), min_area=(0, 1e9)),
+    **dict(hold_out=(0, 1e6), epochs=(1, 1e6), pairs=(1, 1e12), batch=(1, 1e5)),
+    **dict(learning_rate=(1e-12, 10), momentum=(0, 0.9999), positive_radius=(0, 1e3)),
+    **dict(scale_at=(64, 1023), scale_step=(1, 2), scales=(1, 9), upsampling=(1, 64)),
+    **dict(centre_cell=(0, 1e4), size_limits=(0, float("inf"))),
 }
 
 
@@ -248,69 +200,64 @@ def _known(table, name, kind):
 
 
 def _from_dict(cls, values, path):
-    names = {f.name: f for f in fields(cls)}
-    unknown = sorted(map(str, set(values) - set(names))) if isinstance(values, dict) else [values]
+    known = {setting.name for setting in fields(cls)}
+    unknown = sorted(map(str, set(values) - known)) if isinstance(values, dict) else [values]
     if unknown:
         raise BadInput(f"{path}: there is no setting '{unknown[0]}'")
-    default = cls()
-    checked = {
-        name: _value(getattr(default, name), value, f"{path}.{name}")
-        for name, value in values.items()
-    }
-    return _fitting(_replace(default, **checked), path)
-
-
-def _fitting(made, path):
-    """`made`, if its settings fit each other."""
-    if isinstance(made, (TrainingConfig, TrackingConfig)) and made.search_size < made.template_size:
-        raise BadInput(
-            f"{path}: a search_size of {made.search_size} cannot hold the template_size of {made.template_size}; enlarge it"
-        )
-    if isinstance(made, TrackingConfig) and made.size_limits[0] > made.size_limits[1]:
-        raise BadInput(
-            f"{path}: the size_limits {made.size_limits} have no room between them; give the lower one first"
-        )
+    made, checked = cls(), {}
+    for name, value in values.items():
+        checked[name] = _check(getattr(made, name), value, name, f"{path}.{name}")
+    made = _replace(made, **checked)
+    template, search = getattr(made, "template_size", 0), getattr(made, "search_size", 0)
+    if search < template:
+        problem = f"a search_size of {search} cannot hold the template_size of {template}"
+        raise BadInput(f"{path}: {problem}; enlarge it")
+    low, high = getattr(made, "size_limits", (0, 0))
+    if low > high:
+        raise BadInput(f"{path}: size_limits {low}, {high} are reversed; give the lower one first")
     return made
 
 
-def _value(default, value, path):
-    """`value` in the type of `default`, checked against CHOICES, RANGES and VARIANTS."""
-    name = path.rsplit(".", 1)[-1]
+def _check(default, value, name, path):
+    """Return `value` with the type of `default`, checked against CHOICES, RANGES and VARIANTS."""
     if is_dataclass(default):
         return value if isinstance(value, type(default)) else _from_dict(type(default), value, path)
     if isinstance(default, tuple):
-        if not isinstance(value, (list, tuple)):
-            raise BadInput(f"{path}: {value!r} is not a list")
-        number = name in RANGES
-        if number and len(value) != len(default):
-            raise BadInput(f"{path}: {value!r} must hold {len(default)} numbers")
-        parts = tuple(_value(default[0], part, path) for part in value)
-        if not number and (len(set(parts)) < len(parts) or (not parts and name != "attention")):
-            raise BadInput(
-                f"{path}: {value!r} is empty or names a part twice; the parts are {', '.join(CHOICES[name])}"
-            )
-        return parts
-    if isinstance(default, bool) or isinstance(default, str):
+        return _check_list(default, value, name, path)
+    if isinstance(default, (bool, str)):
         if not isinstance(value, type(default)):
             raise BadInput(f"{path}: {value!r} is not of type {type(default).__name__}")
     else:
-        whole = isinstance(default, int)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, (int, float))
-            or (whole and value % 1 != 0)
-        ):  # NaN and infinity are not whole
-            raise BadInput(f"{path}: {value!r} is not a {'whole ' if whole else ''}number")
-        low, high = RANGES[name]
-        try:
-            value = type(default)(value)
-        except OverflowError:
-            raise BadInput(
-                f"{path}: a number of that many digits is outside {low:g} to {high:g}"
-            ) from None
-        if not low <= value <= high:
-            raise BadInput(f"{path}: {value!r} is outside {low:g} to {high:g}")
+        value = _check_number(default, value, name, path)
     choices = VARIANTS if name == "variant" else CHOICES.get(name)
     if choices and value not in choices:
         raise BadInput(f"{path}: {value!r} is not one of {', '.join(choices)}")
+    return value
+
+
+def _check_list(default, value, name, path):
+    if not isinstance(value, (list, tuple)):
+        raise BadInput(f"{path}: {value!r} is not a list")
+    if name in RANGES and len(value) != len(default):
+        raise BadInput(f"{path}: {value!r} must hold {len(default)} numbers")
+    parts = tuple(_check(default[0], part, name, path) for part in value)
+    if name in CHOICES and (len(set(parts)) < len(parts) or not (parts or name == "attention")):
+        parts_known = ", ".join(CHOICES[name])
+        raise BadInput(f"{path}: {value!r} is empty or names a part twice; choose of {parts_known}")
+    return parts
+
+
+def _check_number(default, value, name, path):
+    whole = isinstance(default, int)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or (whole and value % 1 != 0):  # NaN and infinity are not whole
+        raise BadInput(f"{path}: {value!r} is not a {'whole ' if whole else ''}number")
+    low, high = RANGES[name]
+    try:
+        value = type(default)(value)
+    except OverflowError:
+        problem = f"a number of that many digits is outside {low:g} to {high:g}"
+        raise BadInput(f"{path}: {problem}") from None
+    if not low <= value <= high:
+        raise BadInput(f"{path}: {value!r} is outside {low:g} to {high:g}")
     return value

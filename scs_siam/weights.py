@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors only, with the configuration that made them beside the numbers."""
+"""Weights on disk: safetensors files that carry the configuration of their network."""
 
 import json
 from pathlib import Path
@@ -14,16 +14,26 @@ from scs_siam.runtime.files import BadInput, atomic, read_json, sha256
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 
 
-def shipped():
-    """Path of the weights that come with the package, checked by their hash in the model card beside them."""
+def shipped() -> Path:
+    """Return the path of the weights that come with the package.
+
+    BadInput if the file does not have the hash of the model card beside it.
+    """
     card = read_json(SHIPPED.with_suffix(".json"), "sha256")
     if sha256(SHIPPED) != card["sha256"]:
         raise BadInput(f"{SHIPPED}: is not the file that its model card describes; get it again")
     return SHIPPED
 
 
-def save_weights(path, model, config, half=False, **notes):
-    """Write the weights, `config` and text `notes`; `half` stores float16 where the numbers fit."""
+def load_pretrained() -> tuple[SiameseNet, Config]:
+    """Return the network that comes with the package, in evaluation mode, and its Config."""
+    return load_weights(shipped())
+
+
+def save_weights(
+    path: str | Path, model: SiameseNet, config: Config, half: bool = False, **notes: str
+) -> None:
+    """Write weights, configuration and notes; `half` stores float16 where the numbers fit."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if half:
         state = {name: _halved(value) for name, value in state.items()}
@@ -32,62 +42,52 @@ def save_weights(path, model, config, half=False, **notes):
         save_file(state, part, metadata={"config": json.dumps(config.to_dict()), **notes})
 
 
-def load_weights(path):
-    """The model in evaluation mode and the Config of a weights file; BadInput if it is missing, damaged or does not fit."""
+def load_weights(path: str | Path) -> tuple[SiameseNet, Config]:
+    """Return the network of a weights file, in evaluation mode, and its Config.
+
+    BadInput if the file is missing or damaged or does not fit its own configuration.
+    """
+    again = "get the file again"
     try:
         with safe_open(path, framework="pt") as file:
             notes = file.metadata() or {}
             if "config" not in notes:
-                raise BadInput(
-                    f"{path}: is no weights file of this project (it carries no configuration)"
-                )
+                problem = "is not a weights file of this project (it carries no configuration)"
+                raise BadInput(f"{path}: {problem}")
             config = _config(path, json.loads(notes["config"]))
-            with torch.device("meta"):
-                shapes = {
-                    name: tuple(value.shape)
-                    for name, value in SiameseNet(config.model).state_dict().items()
-                }
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+            model = SiameseNet(config.model)
+            shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             if found != shapes:
                 wrong = sorted(set(found.items()) ^ set(shapes.items()))[0][0]
-                raise BadInput(
-                    f"{path}: its tensor '{wrong}' does not fit its own configuration; get the file again"
-                )
+                problem = f"its tensor '{wrong}' does not fit its own configuration"
+                raise BadInput(f"{path}: {problem}; {again}")
             state = {name: file.get_tensor(name) for name in shapes}
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such weights file") from None
     except (SafetensorError, OSError, json.JSONDecodeError, RecursionError) as error:
-        raise BadInput(
-            f"{path}: is not a readable safetensors file ({error}); get it again"
-        ) from None
-    _check_finite(path, state, "get the file again")
-    model = SiameseNet(config.model)
-    model.load_state_dict(
-        {
-            name: value.float() if value.is_floating_point() else value
-            for name, value in state.items()
-        }
-    )
+        raise BadInput(f"{path}: is not a readable safetensors file ({error}); {again}") from None
+    _check_finite(path, state, again)
+    floats = {name: x.float() if x.is_floating_point() else x for name, x in state.items()}
+    model.load_state_dict(floats)
     return model.eval(), config
 
 
 def _halved(value):
     half = value.half() if value.is_floating_point() else value
-    return (
-        half if torch.isfinite(half).all() else value
-    )  # a variance of the first block can pass 65,504
+    return half if torch.isfinite(half).all() else value  # some variances exceed 65,504
 
 
 def _config(path, values):
     try:
         return Config.from_dict(values)
     except BadInput as error:
-        raise BadInput(
-            f"{path}: was made by another version of this project ({error}); get a file that fits"
-        ) from None
+        problem = f"was made by another version of this project ({error})"
+        raise BadInput(f"{path}: {problem}; get a file that fits") from None
 
 
-def _check_finite(path, state, mend):
+def _check_finite(path, state, remedy):
     bad = [name for name, value in state.items() if not torch.isfinite(value.float()).all()]
     if bad:
-        raise BadInput(f"{path}: its tensor '{bad[0]}' holds numbers that are not finite; {mend}")
+        problem = f"its tensor '{bad[0]}' holds numbers that are not finite"
+        raise BadInput(f"{path}: {problem}; {remedy}")

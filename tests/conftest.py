@@ -1,4 +1,12 @@
-"""What the tests share."""
+"""What the tests share; shapes in the annotations of the paper's modules are checked at run time."""
+
+import importlib.util
+
+if importlib.util.find_spec("jaxtyping") and importlib.util.find_spec("beartype"):
+    from jaxtyping import install_import_hook
+
+    PAPER = ("soft_mask", "attention", "model", "pairs", "train", "track")
+    install_import_hook([f"scs_siam.{name}" for name in PAPER], "typecheck.shapes")
 
 import os
 from pathlib import Path

@@ -107,8 +107,7 @@ def what_runs(nodes):
         owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
         given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
         named = (
-            (not owner
-            and called in CALLS)
+            (not owner and called in CALLS)
             or called in METHODS
             or (owner, called) == ("os", "system")
             or "hub" in owner

@@ -19,7 +19,7 @@ from scs_siam.runtime.files import read_image
 from scs_siam.runtime.hardware import default_precision
 from scs_siam.runtime.int8 import fastest
 from scs_siam.soft_mask import apply_mask
-from scs_siam.track import Tracker, cut_on_card, got10k_tracker, slide
+from scs_siam.track import Tracker, crop_on_device, got10k_tracker, slide
 from scs_siam.weights import load_weights, shipped
 
 
@@ -392,7 +392,7 @@ def test_crops_made_on_a_card_are_those_of_opencv(texture, centre):
     frame, sides = texture(180, 240), np.array([90.0, 140.0])
     mean = mean_colour(frame)
     ours = (
-        cut_on_card(frame, np.array(centre, float), sides, 101, tuple(mean.tolist()), "cpu")
+        crop_on_device(frame, np.array(centre, float), sides, 101, tuple(mean.tolist()), "cpu")
         .permute(0, 2, 3, 1)
         .numpy()
     )

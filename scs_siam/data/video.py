@@ -156,8 +156,7 @@ def is_live(source):
     """Whether a source names a camera ("0") or a stream ("rtsp://..."), not a file or folder."""
     text = str(source)
     return bool(
-        (re.fullmatch(r"[0-9]{1,2}", text)
-        and not os.path.exists(text))
+        (re.fullmatch(r"[0-9]{1,2}", text) and not os.path.exists(text))
         or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text)
     )
 

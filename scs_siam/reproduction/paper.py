@@ -242,8 +242,7 @@ def _claim(entry, place):
     if (
         not isinstance(expects, dict)
         or set(expects) - set(EXPECTED)
-        or (len(expects) != 1
-        and (expects or entry["kind"] != "order"))
+        or (len(expects) != 1 and (expects or entry["kind"] != "order"))
     ):
         raise _wrong(
             entry,

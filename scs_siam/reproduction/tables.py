@@ -2,7 +2,7 @@
 
 import pandas
 
-from scs_siam import layers
+from scs_siam import model
 from scs_siam.config import VARIANTS, Config
 from scs_siam.figures import folder
 from scs_siam.reproduction import paper
@@ -80,7 +80,7 @@ def _escape(text):
 def table1(config):
     """Table 1 as printed beside the layers of a ModelConfig at test size: filter, stride, channels in, output of template and search."""
     printed = paper.table(1)
-    branches = [{layer.name: layer for layer in layers.trace(config, size)} for size in SIZES]
+    branches = [{layer.name: layer for layer in model.trace(config, size)} for size in SIZES]
     lines = [
         _table1_row(row, *(branch.get(row["layer"]) for branch in branches))
         for row in printed.to_dict("records")
@@ -131,7 +131,7 @@ def variants(preset="paper", width=1.0):
     lines = []
     for name in VARIANTS:
         config = Config.preset(preset, name, width).model
-        counts, work = layers.parameters(config), layers.multiplications(config, *SIZES)
+        counts, work = model.parameters(config), model.branch_multiplications(config, *SIZES)
         counts = {
             "parameters": sum(counts.values()),
             **{part: counts[part] for part in ("B", "psi", "Delta", "Omega")},

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from scs_siam import figures, layers
+from scs_siam import figures, model
 from scs_siam.config import VARIANTS, Config
 from scs_siam.data import synthetic
 from scs_siam.figures import diagrams, examples, panels
@@ -136,7 +136,7 @@ def test_table1_is_measured_as_printed():
             table[f"{name}, printed"].fillna(0)
         )
     sides = [
-        [layer.side for layer in layers.trace(Config.preset().model, size)] for size in (135, 263)
+        [layer.side for layer in model.trace(Config.preset().model, size)] for size in (135, 263)
     ]
     assert sides == [list(printed["template_side"]), list(printed["search_side"])]
 
@@ -145,9 +145,9 @@ def test_table1_is_measured_as_printed():
 def test_layers_and_parameters_are_those_of_the_network_that_runs(variant):
     config = Config.preset(variant=variant, width=0.0625).model
     net, image = SiameseNet(config).eval(), torch.zeros(1, 3, 127, 127)
-    last = layers.trace(config, 127)[-1]
+    last = model.trace(config, 127)[-1]
     assert tuple(net.psi(net.fuse(image)).shape) == (1, last.channels, last.side, last.side)
-    assert sum(layers.parameters(config).values()) == sum(
+    assert sum(model.parameters(config).values()) == sum(
         parameter.numel() for parameter in net.parameters()
     )
 
@@ -169,7 +169,7 @@ def test_views_are_what_gradients_reach(variant):
     for parameter in stack.parameters():
         nn.init.constant_(parameter, 0.1)
     for depth, layer in zip(
-        range(1, len(stack) + 1), [layer for layer in layers.trace(config, 127) if layer.filter]
+        range(1, len(stack) + 1), [layer for layer in model.trace(config, 127) if layer.filter]
     ):
         image = torch.ones(1, 3, 127, 127, requires_grad=True)
         stack[:depth](image)[0, 0, 1, 2].backward()
@@ -181,7 +181,7 @@ def test_views_are_what_gradients_reach(variant):
 def test_multiplications_follow_table1():
     """A convolution costs filter^2 x channels in x channels out x cells; attention and correlation by hand."""
     printed = paper.table(1).dropna(subset=["channels_in"])
-    cost = layers.multiplications(Config.preset().model, 135, 263)
+    cost = model.branch_multiplications(Config.preset().model, 135, 263)
     search = sum(
         row.filter**2 * row.channels_in * row.channels_out * row.search_side**2
         for row in printed.itertuples()
@@ -247,7 +247,7 @@ def test_the_mask_leaves_features_inside_the_box_alone():
         np.array([120.0, 80.0, 60.0, 50.0]),
     )
     maps = panels.first_features(net, frame, box, 0.0)
-    pool = next(layer for layer in layers.trace(config.model, 127) if layer.name == "Max-Pool1")
+    pool = next(layer for layer in model.trace(config.model, 127) if layer.name == "Max-Pool1")
     inside, outside = panels.inside_and_outside(
         maps["b"] / maps["a"], examples.box_in_pair(box), pool
     )
@@ -268,7 +268,7 @@ def test_figure1_names_the_sizes_of_its_network(preset, variant):
     images = [np.zeros((size, size, 3)) for size in (127, 127, 255, 255)]
     axes = diagrams.architecture(config, [*images, np.zeros((17, 17))]).axes[0]
     written = " ".join(text.get_text() for text in axes.texts)
-    sizes = layers.shapes(config, 127, 255)
+    sizes = model.shapes(config, 127, 255)
     assert all(diagrams.times(shape) in written for shape in sizes.values())
     assert ("B′" in written) == (not config.shared_block) and ("Δ" in written) == (
         "channel" in config.attention
