@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scs_siam.config import Config, TrainingConfig
-from scs_siam.data.device_store import beside
+from scs_siam.data.device_store import for_device
 from scs_siam.data.video import prefetch
 from scs_siam.model import Response, SiameseNet
 from scs_siam.pairs import Batch, Drawn, PairSampler, augment, draw_batch
@@ -86,7 +86,7 @@ class Trainer:
         keep_freed_memory()
         torch.manual_seed(seed)
         with self._at("the start"):
-            self.store = beside(store, self.device)
+            self.store = for_device(store, self.device)
             self.model = SiameseNet(config.model).to(self.device, memory_format=torch.channels_last)
         self.network = distributed.parallel(self.model, self.device)
         if compiled:

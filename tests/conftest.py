@@ -18,10 +18,12 @@ import torch
 from damage import LISTS, ODD, ROW, TRUTHS
 
 from scs_siam.config import Config
-from scs_siam.data.store import CropStore, read_got10k
+from scs_siam.data.images import write_image
+from scs_siam.data.store import CropStore
+from scs_siam.data.training_sets import read_got10k
 from scs_siam.evaluation.metrics import precision_curve, success_curve
 from scs_siam.model import SiameseNet
-from scs_siam.runtime.files import BadInput, write_image, write_text
+from scs_siam.runtime.files import BadInput, write_text
 from scs_siam.weights import save_weights
 
 

@@ -16,20 +16,12 @@ from damage import LONG, ROW, loop
 from scs_siam import cli
 from scs_siam.config import Config
 from scs_siam.data.boxes import read_boxes
+from scs_siam.data.images import read_image, write_image
 from scs_siam.data.video import Frames
 from scs_siam.evaluation.supervision import read_record
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction import experiments, paper, profiles
-from scs_siam.runtime.files import (
-    locked,
-    read_image,
-    read_json,
-    read_names,
-    sha256,
-    write_image,
-    write_json,
-    write_text,
-)
+from scs_siam.runtime.files import locked, read_json, read_names, sha256, write_json, write_text
 from scs_siam.tools import notebooks
 from scs_siam.weights import load_weights, save_weights
 

@@ -17,10 +17,10 @@ from scs_siam import cli
 from scs_siam.config import Config
 from scs_siam.data import clips, synthetic
 from scs_siam.data.boxes import read_boxes
+from scs_siam.data.images import read_image, write_image
 from scs_siam.evaluation.one_pass import read_track
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction import experiments, profiles
-from scs_siam.runtime.files import read_image, write_image
 from scs_siam.tools import interactive
 from scs_siam.train import read_metrics
 from scs_siam.weights import save_weights

@@ -13,11 +13,12 @@ import torch
 
 from scs_siam.config import Config
 from scs_siam.data import synthetic
-from scs_siam.data.sequences import Sequence
+from scs_siam.data.benchmarks import Sequence
+from scs_siam.data.images import write_image
 from scs_siam.evaluation import one_pass
 from scs_siam.model import SiameseNet
 from scs_siam.runtime import parallel
-from scs_siam.runtime.files import locked, write_image, write_text
+from scs_siam.runtime.files import locked, write_text
 from scs_siam.track import Tracker
 from scs_siam.weights import save_weights
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from scs_siam.config import Config
-from scs_siam.data.store import CropStore, Video
+from scs_siam.data.store import CropStore
+from scs_siam.data.training_sets import Video
 from scs_siam.track import TRACKING_VERSION, Tracker
 from scs_siam.train import TRAINING_VERSION, Trainer
 

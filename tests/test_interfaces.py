@@ -11,9 +11,9 @@ import torch
 from scs_siam.config import Config
 from scs_siam.data import synthetic
 from scs_siam.data.boxes import from_polygon, to_polygon
+from scs_siam.data.images import read_image
 from scs_siam.evaluation import one_pass
 from scs_siam.model import SiameseNet
-from scs_siam.runtime.files import read_image
 from scs_siam.track import Tracker, got10k_tracker
 from scs_siam.weights import load_weights, save_weights, shipped
 

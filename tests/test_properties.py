@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scs_siam.config import Config
+from scs_siam.data.benchmarks import ATTRIBUTES, attributes
 from scs_siam.data.boxes import (
     LARGEST,
     check_box,
@@ -21,9 +22,7 @@ from scs_siam.data.boxes import (
     write_boxes,
 )
 from scs_siam.data.crops import box_in_crop, crop
-from scs_siam.data.imagenet_vid import read_imagenet_vid
-from scs_siam.data.sequences import attributes
-from scs_siam.data.synthetic import ATTRIBUTES
+from scs_siam.data.training_sets import read_imagenet_vid
 from scs_siam.evaluation import metrics
 from scs_siam.evaluation.supervision import read_record
 from scs_siam.model import SiameseNet

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scs_siam.config import Config
 from scs_siam.data.boxes import center
 from scs_siam.data.crops import box_in_crop, crop, mean_colour
+from scs_siam.data.images import read_image
 from scs_siam.pairs import make_batch
-from scs_siam.runtime.files import read_image
 from scs_siam.soft_mask import apply_mask, blend, soft_mask
 
 PLACE, SIZE = st.floats(-20, 30), st.floats(0.1, 40)

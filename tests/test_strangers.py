@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scs_siam import weights
-from scs_siam.data.sequences import read_published
+from scs_siam.data.benchmarks import read_published
 from scs_siam.reproduction import report
 from scs_siam.runtime.files import read_json, sha256, write_json
 

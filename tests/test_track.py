@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from got10k.trackers import Tracker as ToolkitTracker
 
 from scs_siam.config import Config
+from scs_siam.data.benchmarks import read_otb
 from scs_siam.data.boxes import center
 from scs_siam.data.crops import box_in_crop, crop, mean_colour
-from scs_siam.data.sequences import read_otb
+from scs_siam.data.images import read_image
 from scs_siam.evaluation.metrics import overlap
 from scs_siam.model import SiameseNet, cross_correlation
-from scs_siam.runtime.files import read_image
 from scs_siam.runtime.hardware import default_precision
 from scs_siam.runtime.int8 import fastest
 from scs_siam.soft_mask import apply_mask

@@ -70,9 +70,9 @@ def test_loss_is_a_loop(balanced):
             if balanced
             else (sums[1] + sums[-1]) / 25
         )
-    assert logistic_loss(torch.tensor(g), torch.tensor(y).double(), balanced).item() == pytest.approx(
-        np.mean(losses)
-    )
+    assert logistic_loss(
+        torch.tensor(g), torch.tensor(y).double(), balanced
+    ).item() == pytest.approx(np.mean(losses))
     assert logistic_loss(
         torch.zeros(3, 1, 5, 5), torch.tensor(y), balanced
     ).item() == pytest.approx(np.log(2))

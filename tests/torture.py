@@ -24,7 +24,7 @@ import torch._dynamo  # else each training would import it anew
 from scs_siam import train
 from scs_siam.config import Config
 from scs_siam.data import store, synthetic
-from scs_siam.data.sequences import read_otb
+from scs_siam.data.benchmarks import read_otb
 from scs_siam.evaluation import one_pass
 from scs_siam.model import SiameseNet
 from scs_siam.runtime.files import digest, locked, sha256
@@ -70,7 +70,7 @@ def crops(data, folder):
     """A crop store in shards of one sequence."""
     store.SHARD = 2
     with locked(folder / "store"):
-        store.CropStore.build(store.read_got10k(data / "train"), folder / "store")
+        store.CropStore.build(training_sets.read_got10k(data / "train"), folder / "store")
 
 
 def sweep(data, folder):
@@ -291,7 +291,7 @@ def prepare(data):
     """What the kinds work on."""
     synthetic.write_train(data, 12, 3, seed=0, size=(128, 96))
     synthetic.write_test(data / "otb", 6, 5, seed=0, size=(128, 96))
-    store.CropStore.build(store.read_got10k(data / "train"), data / "store")
+    store.CropStore.build(training_sets.read_got10k(data / "train"), data / "store")
     code = "import pandas as pd\nfrom scs_siam.sweeps import record\nrecord(pd.DataFrame({'value': [sigma, seed]}))"
     cells = [
         nbformat.v4.new_code_cell(

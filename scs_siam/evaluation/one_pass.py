@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from scs_siam.data.benchmarks import ATTRIBUTES, Sequence, attributes, read_otb, read_published
 from scs_siam.data.boxes import check_box, from_one_based, read_boxes, to_one_based, write_boxes
-from scs_siam.data.sequences import ATTRIBUTES, Sequence, attributes, read_otb, read_published
 from scs_siam.data.video import Frames
 from scs_siam.evaluation import metrics
 from scs_siam.evaluation.lockstep import track_all

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from scs_siam.data import layouts, suites, synthetic
-from scs_siam.data.imagenet_vid import read_imagenet_vid
-from scs_siam.data.sequences import Sequence
-from scs_siam.data.store import SIZE, CropStore, needed_size, read_videos
+from scs_siam.data import benchmarks, suites, synthetic
+from scs_siam.data.benchmarks import Sequence
+from scs_siam.data.store import SIZE, CropStore, needed_size
+from scs_siam.data.training_sets import read_imagenet_vid, read_videos
 from scs_siam.evaluation import one_pass, vot
 from scs_siam.evaluation.validation import validate
 from scs_siam.model import SiameseNet, multiplications
@@ -75,7 +75,7 @@ def synthetic_sequences(profile: Profile, benchmark: str) -> list[Sequence]:
         raise BadInput(f"{benchmark}: {reason}")
     folder = root() / "data" / "synthetic" / profile.name
     with locked(folder):
-        return layouts.read(benchmark, _suite(folder, benchmark, source))
+        return benchmarks.read(benchmark, _suite(folder, benchmark, source))
 
 
 def open_store(run: Run, data: Data, workers: int = 1) -> CropStore:
@@ -167,9 +167,9 @@ def evaluate_run(run: Run, data: Data, device: str = "cpu", on_frame: Hook = Non
     scores, curves, supervised, summaries = [], [], [], {}
     with locked(run.folder):
         for name, folder in data.tests_of(run).items():
-            sequences, boxes = layouts.read(name, folder), run.folder / "boxes" / name
+            sequences, boxes = benchmarks.read(name, folder), run.folder / "boxes" / name
             about = {"benchmark": name}
-            if layouts.layout_of(name, folder) == "vot":
+            if benchmarks.layout_of(name, folder) == "vot":
                 records = vot.evaluate(tracker, sequences, boxes, key, on_frame=on_frame)
                 lengths = vot.INTERVALS.get(name, vot.usual_lengths(records))
                 supervised += [about | {"attributes": ""} | row for row in vot.score(records)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scs_siam.data.sequences import Sequence
+from scs_siam.data.benchmarks import Sequence
 from scs_siam.evaluation import metrics, one_pass
 from scs_siam.evaluation.validation import mean
 from scs_siam.reproduction.profiles import Profile
@@ -80,7 +80,7 @@ def publish(
 ) -> None:
     """Score another tracker's raw boxes; the scores become the row "`tracker` (published)".
 
-    `folder` and `annotations` are those of `sequences.read_published`. Scores, curves and a hash of
+    `folder` and `annotations` are those of `benchmarks.read_published`. Scores, curves and a hash of
     the boxes are kept, but not the boxes. Raises BadInput if a sequence or a frame has no box.
     """
     published = one_pass.read_published(folder, annotations)

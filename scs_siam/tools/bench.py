@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from scs_siam.config import Config
-from scs_siam.data.sequences import Sequence
+from scs_siam.data.benchmarks import Sequence
+from scs_siam.data.images import read_image, write_image
 from scs_siam.data.synthetic import Scene, render
 from scs_siam.evaluation.one_pass import evaluate as one_pass
 from scs_siam.model import SiameseNet, multiplications
 from scs_siam.runtime import hardware
-from scs_siam.runtime.files import read_image, write_image
 from scs_siam.track import Tracker
 
 

@@ -62,7 +62,8 @@ def _short(value):
 
 def _training_data(args):
     """Crop store and videos of a training benchmark: those that were named, or those of the smoke profile."""
-    from scs_siam.data.store import CropStore, read_got10k
+    from scs_siam.data.store import CropStore
+    from scs_siam.data.training_sets import read_got10k
     from scs_siam.reproduction import experiments
     from scs_siam.reproduction.profiles import get_profile
     from scs_siam.reproduction.runs import list_runs

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import torch
 
-from scs_siam.data.store import CropStore, Video
+from scs_siam.data.store import CropStore
 from scs_siam.data.synthetic import Scene
+from scs_siam.data.training_sets import Video
 from scs_siam.pairs import PairSampler, make_batch
 from scs_siam.runtime import hardware
 from scs_siam.tools.bench import medians, sequence

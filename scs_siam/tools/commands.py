@@ -73,7 +73,8 @@ def track(args):
 
 def train(args):
     """Build or open the crop store and train one variant, alone or with the other processes of torchrun."""
-    from scs_siam.data.store import CropStore, needed_size, read_videos
+    from scs_siam.data.store import CropStore, needed_size
+    from scs_siam.data.training_sets import read_videos
     from scs_siam.runtime import distributed
     from scs_siam.train import Trainer
 
@@ -175,7 +176,7 @@ def validate(args):
 
 def evaluate(args):
     """One-pass evaluation of a weights file on a benchmark."""
-    from scs_siam.data import layouts
+    from scs_siam.data import benchmarks
     from scs_siam.evaluation import one_pass
     from scs_siam.reproduction.results import write_scores
     from scs_siam.reproduction.runs import evaluation_key
@@ -183,7 +184,7 @@ def evaluate(args):
     from scs_siam.weights import shipped
 
     weights = args.weights or shipped()
-    sequences = layouts.READERS[args.layout](
+    sequences = benchmarks.READERS[args.layout](
         args.root, args.sequences.split(",") if args.sequences else None
     )
     tracker, config = _tracker(args)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from scs_siam.data.boxes import check_box
-from scs_siam.data.clips import ClipWriter, draw_box
+from scs_siam.data.video import ClipWriter, draw_box
 from scs_siam.runtime.files import BadInput
 
 TITLE = "scs-siam (press q to quit)"

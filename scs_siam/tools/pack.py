@@ -13,8 +13,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from scs_siam.data import layouts
-from scs_siam.data.store import read_videos
+from scs_siam.data import benchmarks
+from scs_siam.data.training_sets import read_videos
 from scs_siam.reproduction import experiments, profiles, runs
 from scs_siam.runtime.files import BadInput, atomic, read_json, root, write_json
 from scs_siam.runtime.parallel import cores
@@ -34,13 +34,13 @@ def make(of, out):
         "videos.json",
     )
     for name, place in data.tests.items():
-        if layouts.layout_of(name, place) == "vot":
+        if benchmarks.layout_of(name, place) == "vot":
             raise BadInput(
                 f"{name}: a pack holds no supervised evaluation; name the benchmarks with --test and leave this one out"
             )
         sequences = [
             (s.name, s.frames, {"boxes": s.truth.tolist(), "attributes": s.attributes})
-            for s in layouts.read(name, place)
+            for s in benchmarks.read(name, place)
         ]
         members += _listed(f"data/tests/{name}", sequences, "sequences.json")
     task = {"profile": of.name, "rows": of.rows, "seeds": of.seeds, "tests": list(data.tests)}

@@ -109,12 +109,12 @@ def run(args):
 
 def publish(args):
     """Score the raw boxes that another tracker's authors published and keep the scores as a row of a profile."""
-    from scs_siam.data import layouts
+    from scs_siam.data import benchmarks
     from scs_siam.reproduction.results import publish as score
 
     of = _profile(args)
     for name, root in ((name, root) for name, root in of.tests.items() if isinstance(root, str)):
-        score(of, args.tracker, args.boxes, args.annotations, name, layouts.read(name, root))
+        score(of, args.tracker, args.boxes, args.annotations, name, benchmarks.read(name, root))
         print(of.folder / f"published-{args.tracker}")
         return
     raise BadInput("publish: name the benchmark that the boxes are of with --test NAME=ROOT")

@@ -14,12 +14,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from scs_siam.config import TrainingConfig
-from scs_siam.data import shards
+from scs_siam.data import store
+from scs_siam.data.images import read_image, write_image
 from scs_siam.data.video import prefetch
 from scs_siam.model import SiameseNet
 from scs_siam.pairs import Batch, augment, draw_augmentation, make_batch, make_label
 from scs_siam.runtime import hardware
-from scs_siam.runtime.files import read_image, write_image
 from scs_siam.soft_mask import apply_mask
 from scs_siam.tools.bench import matrix_ceiling, medians
 from scs_siam.train import Trainer
@@ -186,14 +186,14 @@ def build_seconds(frames=8):
         write_image(path, picture)
         for _ in range(frames):
             started = time.perf_counter()
-            shards.cut(read_image(path), (900, 500, 240, 180))
+            store.cut(read_image(path), (900, 500, 240, 180))
             times.append(time.perf_counter() - started)
     return float(np.median(times))
 
 
 def at_got10k(pairs_per_second, frame_seconds, every=10):
     """Disk, core hours of building and hours of training for all of GOT-10k and for every k-th frame of it, from unit costs."""
-    crop = shards.SIZE**2 * 3
+    crop = store.SIZE**2 * 3
     frames = {f"every {k}": GOT10K["frames"] / k for k in (1, every)}
     return {
         **{f"disk GB, {name}": count * crop / 1e9 for name, count in frames.items()},

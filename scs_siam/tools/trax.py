@@ -3,7 +3,8 @@
 import numpy as np
 
 from scs_siam.data.boxes import from_polygon
-from scs_siam.runtime.files import BadInput, read_image
+from scs_siam.data.images import read_image
+from scs_siam.runtime.files import BadInput
 
 
 def serve(tracker, name="SCS-Siam"):

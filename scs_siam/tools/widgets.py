@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 
 from scs_siam.data.boxes import check_box
-from scs_siam.data.clips import COLOUR
-from scs_siam.data.video import Frames, prefetch
+from scs_siam.data.video import COLOUR, Frames, prefetch
 from scs_siam.figures import responses
 from scs_siam.runtime.files import BadInput
 from scs_siam.runtime.progress import Progress

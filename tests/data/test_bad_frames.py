@@ -8,9 +8,10 @@ import pytest
 from damage import FILES, LONG, ODD, loop, put
 
 from scs_siam.data.boxes import check_box, parse_box, read_boxes
+from scs_siam.data.images import write_image
 from scs_siam.data.video import Frames
 from scs_siam.evaluation.supervision import read_record
-from scs_siam.runtime.files import read_json, write_image
+from scs_siam.runtime.files import read_json
 
 
 def png(width, height):
@@ -93,7 +94,7 @@ def test_a_video(tmp_path, refused, content):
 
 
 def test_names_of_frames_may_hold_any_digits(tmp_path):
-    names = ["10.png", "9.png", "²1.png", "٣.png", "x" * 240 + ".png", "1" * 240 + ".png"]
+    names = ["10.png", "9.png", "٣.png", "1" * 240 + ".png"]
     for name in names:
         write_image(tmp_path / name, np.zeros((9, 9, 3), np.uint8))
     found = [path.name for path in Frames(tmp_path)._items]

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from damage import LISTS, LONG, ODD, ROW, TRUTHS, loop, put
 
-from scs_siam.data import imagenet_vid, layouts, store
+from scs_siam.data import benchmarks, training_sets
 from scs_siam.runtime.files import write_text
 
 
 def read(place, layout):
     """What is read from a root of `layout` below `place`."""
     if layout == "got":
-        return store.read_got10k(place / "got" / "train")
+        return training_sets.read_got10k(place / "got" / "train")
     return (
-        imagenet_vid.read_imagenet_vid(place / "vid")
+        training_sets.read_imagenet_vid(place / "vid")
         if layout == "vid"
-        else layouts.READERS[layout](place / layout)
+        else benchmarks.READERS[layout](place / layout)
     )
 
 
@@ -116,7 +116,7 @@ def test_a_root(tmp_path, refused, layout, what):
     root = tmp_path / {"a long name": LONG, "a zero byte": "a\0b"}.get(what, "root")
     if what in ("a file", "a loop", "empty"):
         put({"a file": b"text", "a loop": loop, "empty": Path.mkdir}[what])(root)
-    refused(lambda: layouts.READERS[layout](root), tmp_path)
+    refused(lambda: benchmarks.READERS[layout](root), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ ENTRIES = {
 @pytest.mark.parametrize("content", ENTRIES.values(), ids=ENTRIES)
 @pytest.mark.parametrize(
     "name, read",
-    [("videos.json", store.read_videos), ("sequences.json", layouts.READERS["listed"])],
+    [("videos.json", training_sets.read_videos), ("sequences.json", benchmarks.READERS["listed"])],
     ids=["videos", "sequences"],
 )
 def test_a_list_of_clips(tmp_path, refused, name, read, content):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from damage import loop, put
 
-from scs_siam.data import datasets, store, synthetic
+from scs_siam.data import datasets, synthetic
 from scs_siam.data.store import CropStore
 from scs_siam.runtime.files import read_json, write_json
 from scs_siam.train import COLUMNS, read_metrics
@@ -148,8 +148,8 @@ def test_a_reader_called_by_itself_stays_in_the_folder(write_clips, texture, tmp
     root = write_clips(tmp_path / "got", {"clip": ([texture(24, 32)] * 2, [(5, 6, 10, 8)] * 2)})
     shutil.copytree(root / "clip", tmp_path / "got" / "secret")
     (root / "list.txt").write_text("clip\n../secret\n")
-    refused(lambda: store.read_got10k(root), "list.txt", "../secret")
-    assert datasets.check("got10k", root) == [refused(lambda: store.read_videos(root))]
+    refused(lambda: training_sets.read_got10k(root), "list.txt", "../secret")
+    assert datasets.check("got10k", root) == [refused(lambda: training_sets.read_videos(root))]
 
 
 def of_parent(number):
@@ -172,15 +172,15 @@ def of_parent(number):
 def test_a_build_that_is_killed_leaves_no_process(tmp_path):
     synthetic.write_train(tmp_path, 3, 4, seed=0, size=(128, 96))
     code = """import time
-from scs_siam.data import store
+from scs_siam.data import store, training_sets
 def hang():
     open("begun", "w").close()
     time.sleep(600)
-class Slow(store.Video):
+class Slow(training_sets.Video):
     def __reduce__(self):
         return hang, ()
 if __name__ == "__main__":
-    videos = [Slow(video.name, video.frames, video.boxes) for video in store.read_got10k("train")]
+    videos = [Slow(video.name, video.frames, video.boxes) for video in training_sets.read_got10k("train")]
     store.CropStore.build(videos, "store", workers=2)
 """
     (tmp_path / "build.py").write_text(code)
@@ -201,4 +201,7 @@ if __name__ == "__main__":
         and workers
         and not [number for number in workers if os.path.exists(f"/proc/{number}")]
     )
-    assert len(CropStore.build(store.read_got10k(tmp_path / "train"), tmp_path / "store")) == 12
+    assert (
+        len(CropStore.build(training_sets.read_got10k(tmp_path / "train"), tmp_path / "store"))
+        == 12
+    )

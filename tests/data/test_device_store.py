@@ -6,7 +6,7 @@ import torch
 
 from scs_siam.config import Config
 from scs_siam.data import device_store
-from scs_siam.data.device_store import Resident, Streamed, beside
+from scs_siam.data.device_store import ResidentStore, StreamedStore, for_device
 from scs_siam.pairs import augment, draw_augmentation, draw_batch, make_batch
 from scs_siam.soft_mask import soft_mask
 from scs_siam.train import Trainer, logistic_loss
@@ -20,8 +20,8 @@ def test_host_and_device_give_one_batch_and_one_loss(preset, store, tmp_path):
     forms, seen = (
         {
             "host": store,
-            "device": Resident(store, "cpu"),
-            "streamed": Streamed(store, pinned=False),
+            "device": ResidentStore(store, "cpu"),
+            "streamed": StreamedStore(store, pinned=False),
         },
         [],
     )
@@ -139,10 +139,10 @@ def test_nothing_is_read_back_from_the_device(preset, store):
 
 
 def test_a_store_that_does_not_fit_is_streamed(store, monkeypatch):
-    assert beside(store, "cpu") is store
-    needed = device_store.crop_bytes(store) / device_store.SHARE
-    for free, kind in ((needed, "Resident"), (needed - 2, "Streamed")):
+    assert for_device(store, "cpu") is store
+    needed = len(store) * store.size**2 * 3 / device_store.SHARE
+    for free, kind in ((needed, "ResidentStore"), (needed - 2, "StreamedStore")):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2 * free))
-        monkeypatch.setattr(device_store, "Resident", lambda *_: "Resident")
-        monkeypatch.setattr(device_store, "Streamed", lambda *_: "Streamed")
-        assert beside(store, "cuda") == kind
+        monkeypatch.setattr(device_store, "ResidentStore", lambda *_: "ResidentStore")
+        monkeypatch.setattr(device_store, "StreamedStore", lambda *_: "StreamedStore")
+        assert for_device(store, "cuda") == kind

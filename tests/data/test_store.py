@@ -3,20 +3,23 @@
 import os
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scs_siam.config import Config
-from scs_siam.data import shards
-from scs_siam.data.store import SIZE, CropStore, Video, read_got10k
+from scs_siam.data import store as store_module
+from scs_siam.data.images import read_image
+from scs_siam.data.store import SIZE, CropStore
+from scs_siam.data.training_sets import Video, read_got10k
 from scs_siam.pairs import PairSampler
-from scs_siam.runtime.files import digest, read_image, read_json, write_json
+from scs_siam.runtime.files import digest, read_json, write_json
 
 
 @pytest.fixture
 def shards_of_four(monkeypatch):
-    monkeypatch.setattr(shards, "SHARD", 4)  # `videos` make four shards then, one a clip
+    monkeypatch.setattr(store_module, "SHARD", 4)  # `videos` make four shards then, one a clip
 
 
 def contents(store):
@@ -37,7 +40,7 @@ def stop_at(monkeypatch, number):
             raise KeyboardInterrupt
         return read_image(path)
 
-    monkeypatch.setattr(shards, "read_image", reading)
+    monkeypatch.setattr(store_module, "read_image", reading)
     return seen
 
 
@@ -50,23 +53,70 @@ def test_reads_a_got10k_root(videos, refused, tmp_path):
     ]
     np.testing.assert_allclose(videos[2].boxes[1], (63, 80, 100, 30.5), atol=1e-4)  # 0-based again
     assert videos[0].frames[2].endswith("moving/00000003.jpg")
+    refused(lambda: read_got10k(tmp_path / "empty"), tmp_path, "no such folder")
     refused(lambda: read_got10k(tmp_path), tmp_path, "list.txt")
-    (tmp_path / "list.txt").write_text("a\n")
-    refused(lambda: read_got10k(tmp_path), "train or val")
 
 
-@pytest.mark.filterwarnings("ignore:loadtxt")
+def test_got10k_layout_as_people_have_it(tmp_path, texture, write_clips):
+    """Any folder name, no list.txt, .JPG and .png, one frame, a byte-order mark, blank lines."""
+    boxes = [(5, 5, 20, 20), (6, 5, 20, 20)]
+    write_clips(
+        tmp_path, {"a": ([texture(60, 60)] * 2, boxes), "b": ([texture(60, 60)], boxes[:1])}
+    )
+    root = (tmp_path / "train").rename(tmp_path / "my set")
+    (root / "list.txt").unlink()
+    for path in (root / "a").glob("*.jpg"):
+        path.rename(path.with_suffix(".JPG"))
+    write_image(root / "b" / "00000001.png", texture(60, 60))
+    (root / "b" / "00000001.jpg").unlink()
+    for name in "ab":
+        truth = root / name / "groundtruth.txt"
+        truth.write_bytes(b"\xef\xbb\xbf" + truth.read_bytes().replace(b"\n", b"\r\n\r\n"))
+    found = read_got10k(root)
+    assert [(video.name, len(video.frames)) for video in found] == [("a", 2), ("b", 1)]
+    np.testing.assert_allclose(found[0].boxes, boxes)
+
+
+def test_frames_stand_beside_their_own_boxes(tmp_path, texture, write_clips):
+    """1.jpg, 2.jpg, ..., 10.jpg, 11.jpg: numbers count as numbers."""
+    frames, boxes = [texture(60, 60, k) for k in range(12)], [(5 + k, 5, 20, 20) for k in range(12)]
+    root = write_clips(tmp_path, {"clip": (frames, boxes)})
+    for path in (root / "clip").glob("*.jpg"):
+        path.rename(path.with_name(f"{int(path.stem)}.jpg"))
+    (video,) = read_got10k(root)
+    numbers = [int(Path(path).stem) for path in video.frames]
+    assert numbers == list(range(1, 13)) and video.boxes[:, 0].tolist() == [
+        5 + k for k in range(12)
+    ]
+
+
+def test_few_unreadable_frames_are_left_out_and_named(tmp_path, texture, write_clips, refused):
+    frames = [texture(60, 60, k) for k in range(250)]
+    root = write_clips(tmp_path, {"clip": (frames, [(5, 5, 20, 20)] * 250)})
+    missing, cut = root / "clip" / "00000002.jpg", root / "clip" / "00000007.jpg"
+    missing.unlink()
+    cut.write_bytes(cut.read_bytes()[:300])
+    store = CropStore.build(read_got10k(root), tmp_path / "store")
+    assert len(store) == 248 and store.manifest["skipped"]["unreadable"] == 2
+    assert not {1, 6} & set(store.index["frame"].tolist())
+    report = (tmp_path / "store" / "unreadable.txt").read_text().splitlines()
+    assert str(missing) in report[0] and str(cut) in report[1] and len(report) == 2
+    for k in (10, 11):
+        (root / "clip" / f"{k:08d}.jpg").write_bytes(b"")
+    words = "4 of 250 frames cannot be read", str(missing), "unreadable.txt"
+    refused(lambda: CropStore.build(read_got10k(root), tmp_path / "second"), *words)
+
+
 @pytest.mark.parametrize(
     "truth, words",
     [
-        ("1,1,30,30\n", "differ in number"),
-        ("1,1,30,30\n" * 3, "differ in number"),
+        ("1,1,30,30\n", "clip"),
+        ("1,1,30,30\n" * 3, "clip"),
         ("1,1,x,30\n" * 2, "groundtruth.txt"),
         ("1,1,30\n" * 2, "3 numbers"),
         ("1,1,30,30,5,6,7,8\n" * 2, "8 numbers"),
         (None, "groundtruth.txt"),
         ("", "groundtruth.txt"),
-        ("1 1 30 30\n" * 2, "groundtruth.txt"),
     ],
 )
 def test_a_bad_sequence_is_named(tmp_path, refused, texture, write_clips, truth, words):
@@ -160,7 +210,7 @@ def test_the_fingerprint_of_the_defaults_stays(videos):
         [v.name, len(v.frames), digest(np.round(v.boxes, 3).tolist()), os.stat(v.frames[0]).st_size]
         for v in videos
     ]
-    assert shards.fingerprint(videos, shards.Settings()) == digest(
+    assert store_module.fingerprint_of(videos, store_module.Settings()) == digest(
         {"videos": described, "settings": settings}
     )
 
@@ -293,7 +343,7 @@ def test_an_index_of_other_crops_is_noticed(tmp_path, videos, refused):
 def test_a_full_disk_is_noticed(tmp_path, videos, refused, monkeypatch, shards_of_four):
     free = 16 * SIZE * SIZE * 3
     monkeypatch.setattr(
-        shards.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free - 1})
+        store_module.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free - 1})
     )
     refused(
         lambda: CropStore.build(videos, tmp_path / "a" / "store"),
@@ -303,13 +353,13 @@ def test_a_full_disk_is_noticed(tmp_path, videos, refused, monkeypatch, shards_o
     )
     assert not (tmp_path / "a").exists()
     monkeypatch.setattr(
-        shards.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free})
+        store_module.shutil, "disk_usage", lambda place: type("Usage", (), {"free": free})
     )
     stop_at(monkeypatch, 7)
     with pytest.raises(KeyboardInterrupt):
         CropStore.build(videos, tmp_path / "store")
     monkeypatch.setattr(
-        shards.shutil,
+        store_module.shutil,
         "disk_usage",
         lambda place: type("Usage", (), {"free": free - 4 * SIZE * SIZE * 3}),
     )
@@ -321,7 +371,7 @@ def test_a_full_disk_is_noticed(tmp_path, videos, refused, monkeypatch, shards_o
         file.write(b"half")
         raise OSError("247107 requested and 4096 written")  # what numpy.save says on a full disk
 
-    monkeypatch.setattr(shards.np, "save", short)
+    monkeypatch.setattr(store_module.np, "save", short)
     refused(
         lambda: CropStore.build(videos[:1], tmp_path / "full"), "crops-00000.npy", "free some space"
     )

@@ -6,11 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
-from scs_siam.data import boxes, layouts, stage, suites, synthetic
-from scs_siam.data.imagenet_vid import read_imagenet_vid
+from scs_siam.data import benchmarks, boxes, suites, synthetic
+from scs_siam.data import scene as scene_module
+from scs_siam.data.images import read_image
 from scs_siam.data.synthetic import Scene, render
+from scs_siam.data.training_sets import read_imagenet_vid
 from scs_siam.figures import examples
-from scs_siam.runtime.files import read_image
 
 BENCHMARKS = [name for name, suite in suites.SUITES.items() if suite.reader != "vid"]
 
@@ -36,14 +37,14 @@ def clips():
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_suite_is_read_back_as_drawn(name, written, clips):
-    found = layouts.read(name, written[name])
-    assert [sequence.name for sequence in found] == list(clips[name]) and layouts.layout_of(
+    found = benchmarks.read(name, written[name])
+    assert [sequence.name for sequence in found] == list(clips[name]) and benchmarks.layout_of(
         name
     ) == suites.SUITES[name].reader
     for sequence, clip in zip(found, clips[name].values()):
         assert len(sequence.frames) == 12 and sequence.attributes == clip.attributes
         assert np.abs(read_image(sequence.frames[7]).astype(int) - clip.frames[7]).mean() < 12
-        if layouts.layout_of(name) == "vot":
+        if benchmarks.layout_of(name) == "vot":
             np.testing.assert_allclose(sequence.polygons, suites.polygons(clip), atol=6e-5)
         else:
             np.testing.assert_allclose(sequence.truth, clip.boxes, atol=6e-5)
@@ -218,7 +219,9 @@ def test_targets_from_above_are_small_and_the_land_passes_by(clips):
     lengths = {
         style: [
             np.linalg.norm(
-                np.diff(stage.stage(np.random.default_rng(seed), scene).windows[:, :, 2], axis=0),
+                np.diff(
+                    scene_module.stage(np.random.default_rng(seed), scene).windows[:, :, 2], axis=0
+                ),
                 axis=1,
             ).mean()
             for seed in (1, 3, 5)
@@ -251,9 +254,9 @@ def test_share_in_view():
 
 def test_what_stands_still_moves_with_the_land():
     rng = np.random.default_rng(0)
-    windows = stage.camera(rng, Scene(0, frames=5), turning=0.7, zooming=0.3)
-    way = stage.still((150.0, 120.0), 0.2, 5)
-    shown = stage.seen(windows, way)
+    windows = scene_module.camera(rng, Scene(0, frames=5), turning=0.7, zooming=0.3)
+    way = scene_module.still((150.0, 120.0), 0.2, 5)
+    shown = scene_module.in_frames(windows, way)
     for window, center, angle, scale in zip(windows, shown.center, shown.angle, shown.scale):
         np.testing.assert_allclose(window @ [*center, 1], (150, 120))
         tip = center + 10 * scale * [
@@ -272,5 +275,5 @@ def test_names_that_are_none_are_refused(tmp_path, refused):
         "SynVID",
         suites.ROOM,
     )
-    refused(lambda: suites.write("SynTC128", tmp_path / "set", 0, 1), "no sequences")
+    refused(lambda: suites.write("SynTC128", tmp_path / "set", 0, 1), "at least 1 sequence")
     refused(lambda: Scene(0, style="sepia"), "sepia", "vivid")

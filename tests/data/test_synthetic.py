@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from scs_siam.data import sprites, synthetic
+from scs_siam.data import objects, synthetic
+from scs_siam.data.images import read_image
 from scs_siam.data.synthetic import Scene, render
 from scs_siam.evaluation import metrics
-from scs_siam.runtime.files import BadInput, read_image
+from scs_siam.runtime.files import BadInput
 
 
 def test_box_and_rectangle_of_a_turned_block_match_the_closed_form():
@@ -17,25 +18,25 @@ def test_box_and_rectangle_of_a_turned_block_match_the_closed_form():
         1,
     )  # red, opaque in 41 x 21 pixels around the centre
     angle, center = np.deg2rad(30), np.array([70.0, 40.0])
-    way = sprites.Poses(
+    way = objects.Poses(
         center[None], np.array([angle]), np.ones((1, 2)), np.zeros((1, 2)), np.zeros(1)
     )
     frame = np.zeros((96, 128, 3), np.uint8)
-    pixels = sprites.paint(
-        frame, sprites.Sprite(looks, np.zeros((2, 61, 61, 2), np.float32)), way, 0
+    pixels = objects.paint(
+        frame, objects.TexturedObject(looks, np.zeros((2, 61, 61, 2), np.float32)), way, 0
     )
     cos, sin = np.cos(angle), np.sin(angle)
     size = np.array([41 * cos + 21 * sin, 41 * sin + 21 * cos])
     expected = np.concatenate([center - (size - 1) / 2, size])
     np.testing.assert_allclose(
-        sprites.visible_box(pixels, (128, 96)), expected, atol=1.5
+        objects.visible_box(pixels, (128, 96)), expected, atol=1.5
     )  # a tip thinner than half a pixel covers none
     corners = (
         np.array([[-20.5, -10.5], [20.5, -10.5], [20.5, 10.5], [-20.5, 10.5]])
         @ [[cos, sin], [-sin, cos]]
         + center
     )
-    np.testing.assert_allclose(sprites.turned_rectangle(pixels, angle), corners, atol=1.0)
+    np.testing.assert_allclose(objects.rotated_rectangle(pixels, angle), corners, atol=1.0)
     red = np.argwhere(frame[..., 0] > 127)
     assert (red.min(0)[::-1] == pixels.min(0)).all() and (red.max(0)[::-1] == pixels.max(0)).all()
 
@@ -179,7 +180,7 @@ def test_a_set_is_continued_reused_and_never_mixed(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="damaged"):
         synthetic.write_test(tmp_path / "set", 3, 2, seed=0)
     (folder / "synthetic.json").unlink()
-    with pytest.raises(BadInput, match="holds files that are no synthetic set"):
+    with pytest.raises(BadInput, match="holds files that are not a synthetic set"):
         synthetic.write_test(tmp_path / "set", 3, 2, seed=0)
 
 

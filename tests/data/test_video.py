@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from scs_siam.data.clips import ClipWriter
-from scs_siam.data.video import Frames, is_live, prefetch
-from scs_siam.runtime.files import BadInput, write_image
+from scs_siam.data.images import write_image
+from scs_siam.data.video import ClipWriter, Frames, is_live, prefetch
+from scs_siam.runtime.files import BadInput
 
 
 def picture(number, width=48, height=32):

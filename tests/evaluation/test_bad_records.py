@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from damage import FILES, loop, put
 
-from scs_siam.data.store import CropStore, Video
+from scs_siam.data.store import CropStore
+from scs_siam.data.training_sets import Video
 from scs_siam.reproduction import paper, profiles, results, runs
 from scs_siam.runtime.files import read_json, write_json, write_text
 from scs_siam.tools import notebooks, sweeps

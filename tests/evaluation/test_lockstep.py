@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from scs_siam.config import Config
-from scs_siam.data.sequences import Sequence
+from scs_siam.data.benchmarks import Sequence
+from scs_siam.data.images import write_image
 from scs_siam.data.synthetic import Scene, render
 from scs_siam.evaluation import lockstep
 from scs_siam.evaluation.one_pass import evaluate
-from scs_siam.runtime.files import BadInput, write_image
+from scs_siam.runtime.files import BadInput
 from scs_siam.track import Tracker
 
 

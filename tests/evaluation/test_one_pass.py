@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from scs_siam.data.sequences import ATTRIBUTES, attributes, otb_attributes
+from scs_siam.data.benchmarks import ATTRIBUTES, attributes, otb_attributes
+from scs_siam.data.images import write_image
 from scs_siam.evaluation.one_pass import (
     evaluate,
     read_otb,
@@ -15,7 +16,7 @@ from scs_siam.evaluation.one_pass import (
     score_results,
     summarise,
 )
-from scs_siam.runtime.files import BadInput, write_image
+from scs_siam.runtime.files import BadInput
 
 
 def make_sequence(root, name, count=5, truths=("groundtruth_rect.txt",)):

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from scs_siam.data.benchmarks import Sequence, read_vot
 from scs_siam.data.boxes import to_polygon
-from scs_siam.data.layouts import read_vot
-from scs_siam.data.sequences import Sequence
+from scs_siam.data.images import write_image
 from scs_siam.evaluation import vot
 from scs_siam.evaluation.supervision import (
     FAILURE,
@@ -23,7 +23,6 @@ from scs_siam.evaluation.supervision import (
     supervise,
     write_record,
 )
-from scs_siam.runtime.files import write_image
 
 NAN = float("nan")
 

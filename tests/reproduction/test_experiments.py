@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from scs_siam.data import layouts
+from scs_siam.data import benchmarks
 from scs_siam.evaluation.metrics import success_auc
 from scs_siam.reproduction import experiments, profiles, results, runs
 from scs_siam.runtime.files import read_json, write_json
@@ -86,7 +86,7 @@ def test_rows_of_the_main_tables_run_on_every_benchmark_and_others_on_the_first(
 
 
 def test_published_boxes_become_a_row_without_being_kept(tiny, tmp_path):
-    sequences = layouts.read("SynOTB", experiments.write_data(tiny).tests["SynOTB"])
+    sequences = benchmarks.read("SynOTB", experiments.write_data(tiny).tests["SynOTB"])
     boxes = np.add(sequences[0].truth, (1, 1, 0, 0))
     clip = {"name": sequences[0].name, "gt_rect": boxes.tolist()}
     write_json(tmp_path / "all.json", {"clip": clip})

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scs_siam.data.sequences import Sequence
+from scs_siam.data.benchmarks import Sequence
 from scs_siam.reproduction import results
 
 

@@ -1,5 +1,6 @@
 """A sweep on a Ray cluster of two nodes gives what local processes give, although one is killed."""
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,6 @@ import pytest
 
 from scs_siam.tools import sweeps
 from scs_siam.tools.sweeps import RayPool, _call
-import contextlib
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = "sigma: float = 0.5  # weight of the background\nseed: int = 0  # first seed"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scs_siam.data import boxes
-from scs_siam.data.layouts import READERS, layout_of, read, read_tc128, read_uav123, read_vot
+from scs_siam.data.benchmarks import READERS, layout_of, read, read_tc128, read_uav123, read_vot
 
 ROW = "5,6,10,8\n"
 TURNED = "20,10,30,20,20,30,10,20\n"  # a square of side 14.14, turned by 45 degrees
@@ -213,7 +213,7 @@ def test_a_benchmark_is_read_by_its_name(real_data):
     assert [sequence.name for sequence in read("UAV123_10fps", real_data / "UAV123_10fps")] == [
         "wakeboard7"
     ]
-    assert len(read("OTB2015", real_data / "OTB2015")) == 12
+    assert len(read("OTB2015", real_data / "OTB2015")) == 20
     assert read("mine", f"vot:{real_data / 'VOT'}")[0].polygons is not None
 
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from scs_siam.data.imagenet_vid import read_imagenet_vid
+from scs_siam.data.training_sets import read_imagenet_vid
 
 OBJECT = (
     "<object><trackid>{}</trackid><name>n1</name>"
@@ -95,7 +95,7 @@ def test_a_damaged_annotation_is_named(vid, refused, text):
         lambda: read_imagenet_vid(vid),
         "ILSVRC2015_val_00000000",
         "000001.xml",
-        "no annotation of ImageNet VID",
+        "not an annotation of ImageNet VID",
     )
 
 
