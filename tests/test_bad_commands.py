@@ -18,7 +18,7 @@ from scs_siam.config import Config
 from scs_siam.data.boxes import read_boxes
 from scs_siam.data.images import read_image, write_image
 from scs_siam.data.video import Frames
-from scs_siam.evaluation.supervision import read_record
+from scs_siam.evaluation.vot import read_record
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction import experiments, paper, profiles
 from scs_siam.runtime.files import locked, read_json, read_names, sha256, write_json, write_text
@@ -242,7 +242,7 @@ def test_a_disk_that_is_full(small, refused):
 
 
 def test_two_processes_on_one_folder(tmp_path):
-    code = f"from scs_siam.files import locked\nwith locked({str(tmp_path / 'run')!r}):\n    print('in', flush=True)\n    input()"
+    code = f"from scs_siam.runtime.files import locked\nwith locked({str(tmp_path / 'run')!r}):\n    print('in', flush=True)\n    input()"
     first = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

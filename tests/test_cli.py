@@ -15,7 +15,7 @@ import torch
 
 from scs_siam import cli
 from scs_siam.config import Config
-from scs_siam.data import clips, synthetic
+from scs_siam.data import synthetic
 from scs_siam.data.boxes import read_boxes
 from scs_siam.data.images import read_image, write_image
 from scs_siam.evaluation.one_pass import read_track
@@ -195,7 +195,7 @@ def test_track_writes_a_clip_and_its_boxes(place, monkeypatch, capsys):
         stream.codec_context.name == "h264" and len(shown) == 6 and shown[0].shape == (96, 128, 3)
     )  # H.264 wants even sides
     assert (
-        np.abs(shown[0][30, 40:60].astype(int) - clips.COLOUR).mean() < 60
+        np.abs(shown[0][30, 40:60].astype(int) - video.COLOUR).mean() < 60
     )  # the upper side of the first box
 
 

@@ -45,7 +45,7 @@ def test_torch_hub_loads_the_tracker_that_comes_with_the_package(otb):
     )
     model, config = load_weights(shipped())
     expected = Tracker(model, config.replace(**{"tracking.scales": 1}).tracking, precision="exact")
-    clip = one_pass.read_otb(otb)[0]
+    clip = benchmarks.read_otb(otb)[0]
     frames = [read_image(path) for path in clip.frames[:2]]
     np.testing.assert_array_equal(
         ours.track(frames, clip.truth[0]), expected.track(frames, clip.truth[0])
@@ -54,7 +54,7 @@ def test_torch_hub_loads_the_tracker_that_comes_with_the_package(otb):
 
 def test_got10ks_experiment_runs_and_scores_the_tracker(otb, tiny, tmp_path, monkeypatch):
     experiments = pytest.importorskip("got10k.experiments")
-    sequences = one_pass.read_otb(otb)
+    sequences = benchmarks.read_otb(otb)
 
     class Dataset(list):
         seq_names = [sequence.name for sequence in sequences]
@@ -88,7 +88,7 @@ def test_a_trax_client_gets_the_boxes_of_the_tracker(otb, tiny):
     """Started from a rectangle, then again from a polygon; frames as paths and as pixels."""
     trax, client = pytest.importorskip("trax"), pytest.importorskip("trax.client")
     model, config = load_weights(tiny)
-    clip = one_pass.read_otb(otb)[0]
+    clip = benchmarks.read_otb(otb)[0]
     box, corners = clip.truth[0], to_polygon(clip.truth[0])
     images = [{"color": trax.FileImage.create(str(path))} for path in clip.frames]
     images[2] = {"color": trax.MemoryImage.create(read_image(clip.frames[2]))}

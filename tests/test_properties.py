@@ -24,7 +24,7 @@ from scs_siam.data.boxes import (
 from scs_siam.data.crops import box_in_crop, crop
 from scs_siam.data.training_sets import read_imagenet_vid
 from scs_siam.evaluation import metrics
-from scs_siam.evaluation.supervision import read_record
+from scs_siam.evaluation.vot import read_record
 from scs_siam.model import SiameseNet
 from scs_siam.runtime.files import BadInput, read_json, read_names
 from scs_siam.soft_mask import apply_mask, blend, soft_mask

@@ -23,7 +23,7 @@ import torch._dynamo  # else each training would import it anew
 
 from scs_siam import train
 from scs_siam.config import Config
-from scs_siam.data import store, synthetic
+from scs_siam.data import store, synthetic, training_sets
 from scs_siam.data.benchmarks import read_otb
 from scs_siam.evaluation import one_pass
 from scs_siam.model import SiameseNet

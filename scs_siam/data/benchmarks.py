@@ -125,19 +125,21 @@ def _sequence_folders(root):
 def _read_otb_target(name, path, known):
     rows, folder = read_boxes(path), path.parent / "img"
     frames = list_images(folder)
-    first, last = TOOLKIT_FRAMES.get(path.parent.name.lower(), (1, None))
-    scored = last - first + 1 if last else len(rows)
     numbered = {int(file.stem): file for file in frames if file.stem.isdecimal()}
-    if numbered and len(frames) not in (len(rows), scored):
-        gap = next((n for n in range(min(numbered), max(numbered)) if n not in numbered), None)
-        if gap is not None:
-            gap = f"{gap:0{len(frames[0].stem)}d}{frames[0].suffix}"
-            problem = f"{len(rows)} boxes for {len(frames)} frames in {folder}"
-            raise BadInput(f"{name}: {path} has {problem}, where {gap} is missing; {COMPLETE}")
-    if last and len(rows) > scored and len(rows) >= last:  # the lines of the site
-        rows = rows[first - 1 : last]
-    if last and len(frames) > scored and len(frames) >= last:  # the frames of the site
-        frames = frames[first - 1 : last]
+    gap = next(
+        (n for n in range(min(numbered, default=1), max(numbered, default=1)) if n not in numbered),
+        None,
+    )
+    if gap is not None and len(frames) != len(rows):
+        gap = f"{gap:0{len(frames[0].stem)}d}{frames[0].suffix}"
+        problem = f"{len(rows)} boxes for {len(frames)} frames in {folder}"
+        raise BadInput(f"{name}: {path} has {problem}, where {gap} is missing; {COMPLETE}")
+    if (scored := TOOLKIT_FRAMES.get(path.parent.name.lower())) and numbered:
+        first, last = scored
+        if len(rows) > last - first + 1:  # the lines of the site
+            rows = rows[first - 1 : last]
+        if len(frames) != len(rows):  # the frames of the site
+            frames = [numbered[n] for n in sorted(numbered) if first <= n <= last]
     if len(frames) != len(rows):
         problem = f"{len(rows)} boxes for {len(frames)} frames in {folder}"
         raise BadInput(f"{name}: {path} has {problem}; {COMPLETE}")

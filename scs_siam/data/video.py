@@ -161,8 +161,8 @@ class Frames:
                     break
                 for frame in item:
                     number += 1
-                    self.time = frame.time
-                    pixels = _upright(frame)
+                    pixels = _upright(frame).view(TimedFrame)
+                    pixels.time = self.time = frame.time
                     yield self._same_size(pixels, f"{self._video}, frame {number}")
         if number == 0:
             remedy = "check that it sends video" if self.live else "the file is damaged or empty"
@@ -179,6 +179,12 @@ class Frames:
         elif cut:
             parts.append(f"the video breaks off after frame {number}")
         self.problem = ", ".join(parts) or None
+
+
+class TimedFrame(np.ndarray):
+    """A frame (H, W, 3) that knows the `time` in seconds at which it is shown."""
+
+    time = None
 
 
 def is_live(source) -> bool:
@@ -419,3 +425,5 @@ class ClipWriter:
             with writing(self.path):
                 self.container.mux(self.stream.encode(None))
                 self.container.close()
+        elif self.path.stat().st_size == 0:  # nothing was written
+            self.path.unlink()

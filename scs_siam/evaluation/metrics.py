@@ -1,7 +1,8 @@
-"""Scores of one-pass evaluation (Sec. 4.2): overlap, centre error, success, precision, and intervals over seeds and sequences.
+"""Scores of one-pass evaluation (Sec. 4.2): overlap, centre error, success and precision.
 
-Thresholds and strictness are those of the OTB toolkit and of got10k, so the numbers compare with published ones. An overlap must exceed
-its threshold, so nothing passes the threshold 1 and the AUC of a perfect tracker is 20/21.
+Thresholds and strictness are those of the OTB toolkit and of got10k, so the numbers compare with
+published ones. An overlap must exceed its threshold, so nothing passes the threshold 1, and the AUC
+of a perfect tracker is 20/21.
 """
 
 import numpy as np
@@ -13,8 +14,11 @@ PRECISION_THRESHOLDS = np.arange(51.0)  # pixels
 NORMALISED_THRESHOLDS = np.arange(51) / 100  # parts of the true box
 
 
-def overlap(boxes, truth):
-    """Intersection over union of boxes (..., 4) and true boxes (..., 4), as (...) in 0..1; boxes without area overlap nothing."""
+def overlap(boxes, truth) -> np.ndarray:
+    """Return the intersection over union (...) of boxes (..., 4) and true boxes (..., 4).
+
+    A box without area overlaps nothing.
+    """
     boxes, truth = _pair(boxes, truth)
     low = np.maximum(boxes[..., :2], truth[..., :2])
     high = np.minimum(boxes[..., :2] + boxes[..., 2:], truth[..., :2] + truth[..., 2:])
@@ -23,16 +27,16 @@ def overlap(boxes, truth):
     return np.clip(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), 0, 1)
 
 
-def center_error(boxes, truth):
-    """Distance in pixels between the centres of boxes (..., 4) and of true boxes (..., 4), as (...)."""
+def center_error(boxes, truth) -> np.ndarray:
+    """Return the distance (...) in pixels between the centres of boxes and of true boxes."""
     boxes, truth = _pair(boxes, truth)
     return np.hypot(*np.moveaxis(_offset(boxes, truth), -1, 0))
 
 
-def normalised_error(boxes, truth):
-    """Centre distance with x in widths and y in heights of the true box, as (...); infinite where the true box has no area.
+def normalised_error(boxes, truth) -> np.ndarray:
+    """Return the centre distance with x in widths and y in heights of the true box.
 
-    Source: TrackingNet (Mueller et al., ECCV 2018), so that small and large targets count alike.
+    It is infinite where the true box has no area. Source: TrackingNet (Mueller et al., ECCV 2018).
     """
     boxes, truth = _pair(boxes, truth)
     size = truth[..., 2:]
@@ -40,61 +44,52 @@ def normalised_error(boxes, truth):
     return np.hypot(parts[..., 0], parts[..., 1])
 
 
-def success_curve(overlaps):
-    """Part of the frames (..., N) whose overlap is above each of SUCCESS_THRESHOLDS, as (..., 21)."""
-    return (_scores(overlaps, "overlaps")[..., None] > SUCCESS_THRESHOLDS).mean(-2)
+def success_curve(overlaps) -> np.ndarray:
+    """Return the share of frames (..., N) whose overlap exceeds each threshold, as (..., 21)."""
+    return (check_scores(overlaps, "overlaps")[..., None] > SUCCESS_THRESHOLDS).mean(-2)
 
 
-def precision_curve(errors, thresholds=PRECISION_THRESHOLDS):
-    """Part of the frames (..., N) whose error is at most each threshold, by default 0..50 pixels, as (..., 51)."""
-    return (_scores(errors, "errors")[..., None] <= thresholds).mean(-2)
+def precision_curve(errors, thresholds=PRECISION_THRESHOLDS) -> np.ndarray:
+    """Return the share of frames (..., N) whose error is at most each threshold, as (..., 51)."""
+    return (check_scores(errors, "errors")[..., None] <= thresholds).mean(-2)
 
 
-def success_auc(overlaps):
-    """Area under the success curve of the frames (..., N): the mean over its 21 thresholds, at most 20/21."""
+def success_auc(overlaps) -> np.ndarray:
+    """Return the area under the success curve: the mean over its 21 thresholds."""
     return success_curve(overlaps).mean(-1)
 
 
-def success_rate(overlaps, threshold=0.5):
-    """Part of the frames (..., N) whose overlap is above `threshold`."""
-    return (_scores(overlaps, "overlaps") > threshold).mean(-1)
+def success_rate(overlaps, threshold: float = 0.5) -> np.ndarray:
+    """Return the share of frames (..., N) whose overlap exceeds `threshold`."""
+    return (check_scores(overlaps, "overlaps") > threshold).mean(-1)
 
 
-def precision_at(errors, pixels=20):
-    """Part of the frames (..., N) whose centre error is at most `pixels`."""
-    return (_scores(errors, "errors") <= pixels).mean(-1)
+def precision_at(errors, pixels: float = 20) -> np.ndarray:
+    """Return the share of frames (..., N) whose centre error is at most `pixels`."""
+    return (check_scores(errors, "errors") <= pixels).mean(-1)
 
 
-def is_lost(overlaps):
-    """Whether the target of frames (..., N) is lost at the end: no overlap at all in the last tenth of them, at least one frame."""
-    overlaps = _scores(overlaps, "overlaps")
+def is_lost(overlaps) -> np.ndarray:
+    """Tell whether the target is lost: no overlap in the last tenth of the frames (..., N)."""
+    overlaps = check_scores(overlaps, "overlaps")
     return (overlaps[..., -((overlaps.shape[-1] + 9) // 10) :] == 0).all(-1)
 
 
-def normalised_precision(errors):
-    """Area under the precision curve of normalised errors (..., N) over 0, 0.01 .. 0.5 (TrackingNet)."""
+def normalised_precision(errors) -> np.ndarray:
+    """Return the area under the precision curve of normalised errors, 0 to 0.5 (TrackingNet)."""
     return precision_curve(errors, NORMALISED_THRESHOLDS).mean(-1)
 
 
-def bootstrap_interval(x, n_boot=10_000, seed=0, level=0.95, weights=None):
-    """Mean of scores x (R seeds, S sequences) and its percentile interval when seeds and sequences are both drawn anew: (mean, low, high).
-
-    Pass differences for a paired comparison. `weights` (S,) make it a weighted mean over sequences, such as one over frames. `seed` is a
-    number or a numpy Generator. One to three seeds understate the spread over seeds.
-    """
-    x = np.atleast_2d(_scores(x, "scores"))
-    if x.ndim != 2:
-        raise BadInput(f"scores: an array (seeds, sequences) is needed, not one of shape {x.shape}")
-    rng = np.random.default_rng(seed)
-    rows, columns = x.shape
-    shares = (
-        rng.multinomial(rows, np.full(rows, 1 / rows), size=n_boot) / rows
-    )  # how often each seed was drawn
-    drawn = rng.integers(columns, size=(n_boot, columns))
-    weights = np.ones(columns) if weights is None else np.asarray(weights, np.float64)
-    means = np.take_along_axis(shares @ x * weights, drawn, axis=1).mean(1) / weights[drawn].mean(1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(np.average(x.mean(0), weights=weights)), float(low), float(high)
+def check_scores(values, name: str) -> np.ndarray:
+    """Return scores as floats; BadInput if there are none or one is not a number."""
+    values = np.asarray(values, np.float64)
+    if values.size == 0:
+        raise BadInput(f"{name}: there are none, so there is nothing to average")
+    if np.isnan(values).any():
+        number = int(np.argmax(np.isnan(values))) + 1
+        problem = f"number {number} of {values.size} is not a number"
+        raise BadInput(f"{name}: {problem} and cannot be averaged")
+    return values
 
 
 def _offset(boxes, truth):
@@ -104,24 +99,11 @@ def _offset(boxes, truth):
 def _pair(boxes, truth):
     pair = [np.asarray(boxes, np.float64), np.asarray(truth, np.float64)]
     if pair[0].shape != pair[1].shape or pair[0].shape[-1:] != (4,):
-        raise BadInput(
-            f"boxes of shape {pair[0].shape} cannot be scored against true boxes of shape {pair[1].shape}; make both (..., 4)"
-        )
+        shapes = f"boxes of shape {pair[0].shape} cannot be scored against true boxes of shape"
+        raise BadInput(f"{shapes} {pair[1].shape}; make both (..., 4)")
     for values, name in zip(pair, ("boxes", "true boxes")):
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(-1)))
-            raise BadInput(
-                f"{name}: number {row + 1} of {values.size // 4} is not finite and cannot be scored"
-            )
+            count = f"number {row + 1} of {values.size // 4}"
+            raise BadInput(f"{name}: {count} is not finite and cannot be scored")
     return pair
-
-
-def _scores(values, name):
-    values = np.asarray(values, np.float64)
-    if values.size == 0:
-        raise BadInput(f"{name}: there are none, so there is nothing to average")
-    if np.isnan(values).any():
-        raise BadInput(
-            f"{name}: number {int(np.argmax(np.isnan(values))) + 1} of {values.size} is not a number and cannot be averaged"
-        )
-    return values

@@ -6,7 +6,7 @@ from matplotlib.path import Path
 
 from scs_siam.figures import GREEN, GREY, TINTS, VERMILLION, WIDTH, chart, styled
 from scs_siam.figures.panels import CASING, draw_image
-from scs_siam.layers import shapes, trace
+from scs_siam.model import shapes, trace
 
 SMALL = 6.8  # points
 

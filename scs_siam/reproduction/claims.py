@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scs_siam.evaluation import metrics
+from scs_siam.evaluation import statistics
 from scs_siam.reproduction import paper, profiles
 from scs_siam.reproduction.comparisons import (
     SUPERVISED,
@@ -261,7 +261,7 @@ def _number(claim, parts, places):
         )
     factor, unit = UNITS[claim.metric]
     unit = "percent" if claim.kind == "value" and unit == "points" else unit
-    mean, low, high = metrics.bootstrap_interval(factor * values)
+    mean, low, high = statistics.bootstrap_interval(factor * values)
     sign, whole = (
         "" if claim.kind == "value" else "+",
         int(paper.cell(2, claim.dataset.replace("TC128", "TC-128"), "sequences")),
@@ -342,7 +342,7 @@ def _speed(claim, speeds):
             f"{first} and {second} have not been timed in one process.",
             f"a bench of {first} and {second}",
         )
-    (mean, low, high), printed = metrics.bootstrap_interval(found), paper.expected(claim)
+    (mean, low, high), printed = statistics.bootstrap_interval(found), paper.expected(claim)
     return (
         device,
         _within(printed - claim.tolerance, printed + claim.tolerance, low, high),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scs_siam.evaluation import metrics
+from scs_siam.evaluation import statistics
 from scs_siam.reproduction import paper, profiles
 
 SAME = {"SCS-Siam@0.9": "SCS-Siam"}  # one row under two names: Tables 8 and 9
@@ -100,10 +100,10 @@ def compare(claim, parts, place, pair, attribute="", among=1):
     weights = (
         frames if claim.metric in SUPERVISED else None
     )  # VOT's means are over frames, the others' over targets
-    gain = metrics.bootstrap_interval(sign * factor * gains, weights=weights)
+    gain = statistics.bootstrap_interval(sign * factor * gains, weights=weights)
     clear = (
         gain[2] < 0
-        and metrics.bootstrap_interval(
+        and statistics.bootstrap_interval(
             sign * factor * gains, weights=weights, level=1 - 0.05 / among
         )[2]
         < 0
@@ -138,7 +138,7 @@ def compare_speeds(pair, speeds):
             *pair, lacks=tuple(name for name in pair if _timed(name) not in timed) or pair
         )
     rounds = f"{count(len(found), 'round')} on {device}"
-    gain = metrics.bootstrap_interval(100 * (found - 1)) if len(found) > 1 else (np.nan,) * 3
+    gain = statistics.bootstrap_interval(100 * (found - 1)) if len(found) > 1 else (np.nan,) * 3
     return Comparison(*pair, "", gain, UNITS["fps"][1], rounds, reversed=gain[2] < 0)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scs_siam.evaluation import metrics
+from scs_siam.evaluation import statistics
 from scs_siam.reproduction.profiles import get_row as row_of
 from scs_siam.runtime.files import BadInput
 
@@ -25,7 +25,7 @@ def between_seeds(found, benchmark, metric="auc"):
 def differences(found, base, benchmark, metric="auc"):
     """Paired difference of each row to the row `base` on a benchmark: row, seeds, targets, difference, low, high (95 %).
 
-    Pairs are those of one sequence and one seed; intervals come from `metrics.bootstrap_interval` over seeds and sequences.
+    Pairs are those of one sequence and one seed; intervals come from `statistics.bootstrap_interval` over seeds and sequences.
     """
     import pandas
 
@@ -42,7 +42,7 @@ def differences(found, base, benchmark, metric="auc"):
         seeds = grid.index.intersection(grids[base].index)
         if row != base and len(seeds):
             apart = (grid.loc[seeds] - grids[base].loc[seeds]).to_numpy()
-            difference, low, high = metrics.bootstrap_interval(apart)
+            difference, low, high = statistics.bootstrap_interval(apart)
             lines.append(
                 {
                     "row": row,

@@ -9,11 +9,10 @@ import shutil
 from pathlib import Path
 
 from scs_siam import __version__, weights
-from scs_siam.evaluation import metrics
+from scs_siam.evaluation import statistics
 from scs_siam.reproduction import claims, evidence, paper, profiles, results, runs
 from scs_siam.runtime import hardware
 from scs_siam.runtime.files import BadInput, read_json, sha256, write_json, write_text
-from scs_siam.tools import bench
 from scs_siam.train import read_metrics
 
 DATA = (
@@ -60,7 +59,7 @@ def means(results):
         }
         for name in ("auc", "precision"):
             grid = part.pivot(index="seed", columns="sequence", values=name)
-            line[name], line[f"{name}_low"], line[f"{name}_high"] = metrics.bootstrap_interval(
+            line[name], line[f"{name}_low"], line[f"{name}_high"] = statistics.bootstrap_interval(
                 grid.to_numpy()
             )
         table.append(line)
@@ -297,10 +296,41 @@ def _speed_table(of):
     """Speeds that `scs-siam bench ... --json` printed into bench-*.json of the profile's folder: a line each, after a head."""
     lines = []
     for record in map(read_json, sorted(of.folder.glob("bench-*.json"))):
-        text = bench.in_words(record)
+        text = in_words(record)
         place = _place({**record["machine"], "threads": record["threads"]})
         lines.append(f"| {record['variant']}, width {record['width']:g} | {text} | {place} |")
     return ["", "| speed of | in | values | on |", "|---|---|---|---|", *lines] if lines else []
+
+
+def in_words(record):
+    """What a record of any benchmark measured, and its values, as two cells of a Markdown table."""
+
+    def values(numbers, digits):
+        return ", ".join(f"{name} {value:.{digits}f}" for name, value in numbers.items())
+
+    if record["bench"] == "track":
+        form = f" ({record['form']})" if "form" in record else ""
+        return f"tracking | {values(record['milliseconds'], 0)} ms a frame; fast{form} is {record['speedup']:.1f} times as fast as plain"
+    if record["bench"] == "variants":
+        return f"tracking | {values({row: found['ratio'] for row, found in record['variants'].items()}, 2)} times the speed of SiameseFC*"
+    if record["bench"] == "evaluate":
+        return f"evaluation | {values(record['with_decoding'], 1)} frames/s with decoding ({record['form']})"
+    if record["bench"] == "data":
+        return f"training pairs | {values(record['pairs_per_second'], 0)} pairs/s of one core"
+    if record["bench"] == "together":
+        return f"trainings side by side | {values(record['pairs_per_second'], 1)} pairs/s of all; {record['speedup']:.2f} times one"
+    text = f"training | {values(record['pairs_per_second'], 1)} pairs/s; {record['precision']}"
+    if "got10k" not in record:
+        return text
+    cost = record["got10k"]
+    whole, tenth = (
+        [cost[f"{what}, every {k}"] for what in ("disk GB", "build core hours")] for k in (1, 10)
+    )
+    return (
+        f"{text}, step at {record['share_of_ceiling']:.0%} of a matrix product; {record['speedup']:.1f} times as fast as plain. "
+        f"GOT-10k at these costs: {whole[0]:.0f} GB and {whole[1]:.1f} core hours for a store of all frames, {tenth[0]:.0f} GB and "
+        f"{tenth[1]:.1f} for every tenth; {cost['pairs']:,} pairs in {cost['training hours']:.0f} hours"
+    )
 
 
 def _claims_table(of):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from scs_siam.data.benchmarks import Sequence
 from scs_siam.evaluation import metrics, one_pass
-from scs_siam.evaluation.validation import mean
+from scs_siam.evaluation.statistics import cluster_interval
 from scs_siam.reproduction.profiles import Profile
 from scs_siam.reproduction.runs import Run, finished_runs
 from scs_siam.runtime.files import BadInput, atomic, digest, read_json, reading, sha256, write_json
@@ -61,7 +61,7 @@ def mean_curves(tracked: dict[str, np.ndarray], sequences: list[Sequence]) -> It
     for name, (thresholds, curve, measure) in measures.items():
         each = {s.name: curve(measure(*pairs[s.name])) for s in sequences}
         groups = {"all": [s.name for s in sequences]}
-        for code in one_pass.ATTRIBUTES if name == "success" else ():
+        for code in benchmarks.ATTRIBUTES if name == "success" else ():
             groups[code] = [s.name for s in sequences if code in s.attributes]
         for attribute, members in groups.items():
             values = np.mean([each[member] for member in members], axis=0) if members else ()
@@ -83,7 +83,7 @@ def publish(
     `folder` and `annotations` are those of `benchmarks.read_published`. Scores, curves and a hash of
     the boxes are kept, but not the boxes. Raises BadInput if a sequence or a frame has no box.
     """
-    published = one_pass.read_published(folder, annotations)
+    published = benchmarks.read_published(folder, annotations)
     tracked, rows, out = {}, [], profile.folder / f"published-{tracker}"
     for s in sequences:
         boxes = tracked[s.name] = published.get(s.name, ((), ()))[0]
@@ -176,7 +176,7 @@ def read_validation(profile: Profile, rows: Iterable[str], base: str = "SCS-Siam
         sequences = pairs["sequence"].nunique()
         line = {"row": row, "seed": seed, "pairs": len(pairs), "sequences": sequences}
         for name, column in values.items():
-            interval = mean(pairs["sequence"], column)
+            interval = cluster_interval(pairs["sequence"], column)
             line.update(zip((name, f"{name}_low", f"{name}_high"), interval))
         lines.append(line)
     return pd.DataFrame(lines)

@@ -1,5 +1,6 @@
 """Track a target while a person watches: draw the first box, show a window, write the files."""
 
+import collections
 import contextlib
 import os
 import signal
@@ -73,7 +74,7 @@ def _windows():
 
 @contextlib.contextmanager
 def interruptible():
-    """Let a first Ctrl-C only set the yielded event, so that work can end between two frames.
+    """Let a first Ctrl-C, SIGTERM or SIGHUP only set the yielded event, to end between two frames.
 
     A second Ctrl-C raises KeyboardInterrupt.
     """
@@ -87,11 +88,13 @@ def interruptible():
             raise KeyboardInterrupt
         requested.set()
 
-    before = signal.signal(signal.SIGINT, handle)
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), handle) for name in names}
     try:
         yield requested
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def check_outputs(source, *outputs: Path | None) -> None:
@@ -121,32 +124,39 @@ def follow(
     form: str = "plain",
     window: Window | None = None,
     on_frame: Callable | None = None,
+    source=None,
 ) -> tuple[list[np.ndarray], bool]:
     """Track `frames` from the first `box`; write a `clip` and a `file` of boxes where named.
 
-    Returns the boxes and whether Ctrl-C (or an interrupt of the notebook kernel) ended the work
-    between two frames. Both files hold what was done, even after an error. `form` is one of
-    `one_pass.FORMATS`. `progress.show` and `on_frame(frame, box)` are called after each frame.
+    Returns the boxes and whether Ctrl-C (or another request to end) stopped the work between two
+    frames. Both files are checked before the first frame and hold what was done at any moment, also
+    after a kill. `form` is one of `one_pass.FORMATS`. The clip takes frame rate, time stamps and
+    pixel aspect from `source`, the Frames that are tracked. `progress.show` and
+    `on_frame(frame, box)` are called after each frame.
     """
-    from scs_siam.evaluation.one_pass import write_track
+    from scs_siam.evaluation.one_pass import TrackWriter
 
-    boxes = []
+    boxes, look = [], (source.fps, source.pixel_aspect) if source is not None else ()
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(ClipWriter(clip)) if clip else None
-        if file:
-            stack.callback(lambda: boxes and write_track(file, boxes, form))
+        lines = stack.enter_context(TrackWriter(file, form)) if file else None
+        writer = stack.enter_context(ClipWriter(clip, *look)) if clip else None
         requested = stack.enter_context(interruptible())
+
+        times = collections.deque()
 
         def until_stopped():
             for frame in frames:
+                times.append(getattr(frame, "time", None))
                 yield frame
                 if requested.is_set() or (window and window.ended):
                     return
 
         def after(frame, found):
             boxes.append(found)
+            if lines:
+                lines.write(found)
             if writer:
-                writer.write(frame, found)
+                writer.write(frame, found, times.popleft() if times else None)
             if window:
                 window.show(frame, found)
             if on_frame:

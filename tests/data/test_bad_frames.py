@@ -10,7 +10,7 @@ from damage import FILES, LONG, ODD, loop, put
 from scs_siam.data.boxes import check_box, parse_box, read_boxes
 from scs_siam.data.images import write_image
 from scs_siam.data.video import Frames
-from scs_siam.evaluation.supervision import read_record
+from scs_siam.evaluation.vot import read_record
 from scs_siam.runtime.files import read_json
 
 

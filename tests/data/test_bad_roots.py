@@ -14,7 +14,8 @@ from scs_siam.runtime.files import write_text
 def read(place, layout):
     """What is read from a root of `layout` below `place`."""
     if layout == "got":
-        return training_sets.read_got10k(place / "got" / "train")
+        found = training_sets.read_got10k(place / "got" / "train")
+        return store.CropStore.build(found, place / "store")
     return (
         training_sets.read_imagenet_vid(place / "vid")
         if layout == "vid"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from damage import loop, put
 
-from scs_siam.data import datasets, synthetic
+from scs_siam.data import datasets, synthetic, training_sets
 from scs_siam.data.store import CropStore
 from scs_siam.runtime.files import read_json, write_json
 from scs_siam.train import COLUMNS, read_metrics

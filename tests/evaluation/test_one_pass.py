@@ -6,16 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from scs_siam.data.benchmarks import ATTRIBUTES, attributes, otb_attributes
+from scs_siam.data.benchmarks import ATTRIBUTES, attributes, otb_attributes, read_otb
 from scs_siam.data.images import write_image
-from scs_siam.evaluation.one_pass import (
-    evaluate,
-    read_otb,
-    read_results,
-    score,
-    score_results,
-    summarise,
-)
+from scs_siam.evaluation.one_pass import evaluate, read_results, score, score_results, summarise
 from scs_siam.runtime.files import BadInput
 
 
@@ -110,7 +103,7 @@ ROW = "5,6,10,8\n"
         (ROW * 2 + "0,0,0,0\n" + ROW * 2, "box 3"),
         (ROW * 2 + "5,6,10\n" + ROW * 2, "line 3"),
         (ROW * 2 + "5,6,x,8\n" + ROW * 2, "line 3"),
-        ("\x00\xff" * 20, "not a text file"),
+        ("\x00\xff" * 20, "cannot be read"),
     ],
 )
 def test_bad_ground_truth(root, text, words):

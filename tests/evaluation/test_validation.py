@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from scs_siam import cli
-from scs_siam.evaluation.validation import BATCH, mean, validate
+from scs_siam.evaluation.statistics import cluster_interval
+from scs_siam.evaluation.validation import BATCH, validate
 from scs_siam.model import SiameseNet
 from scs_siam.pairs import PairSampler, make_batch
 from scs_siam.train import Trainer
@@ -72,9 +73,9 @@ def test_a_network_that_knows_always_hits(held, store, monkeypatch, sign, share)
 
 def test_the_mean_counts_pairs_and_its_interval_sequences():
     sequence, values = np.array([3, 3, 3, 7]), np.array([1, 1, 0, 0.0])
-    found, low, high = mean(sequence, values)
+    found, low, high = cluster_interval(sequence, values)
     assert found == 0.5 and (low, high) == pytest.approx((0, 2 / 3))  # one sequence twice: 0 or 2/3
-    assert mean([1, 1, 1, 1], values) == (0.5, 0.5, 0.5)
+    assert cluster_interval([1, 1, 1, 1], values) == (0.5, 0.5, 0.5)
 
 
 def test_what_cannot_be_validated(tiny, held, store, refused):

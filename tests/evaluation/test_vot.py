@@ -11,7 +11,7 @@ from scs_siam.data.benchmarks import Sequence, read_vot
 from scs_siam.data.boxes import to_polygon
 from scs_siam.data.images import write_image
 from scs_siam.evaluation import vot
-from scs_siam.evaluation.supervision import (
+from scs_siam.evaluation.vot import (
     FAILURE,
     SKIPPED,
     START,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scs_siam.evaluation import metrics
+from scs_siam.evaluation import metrics, statistics
 from scs_siam.reproduction import claims, comparisons, paper
 
 NOTHING = pd.DataFrame()
@@ -137,7 +137,7 @@ def test_a_wide_interval_settles_nothing():
     assert found["verdict"] == "inconclusive" and found["what_would_change"].startswith(
         "more seeds or sequences"
     )
-    mean, low, high = metrics.bootstrap_interval(100 * swing)
+    mean, low, high = statistics.bootstrap_interval(100 * swing)
     assert low < 0 < high and f"{mean:+.1f} ({low:+.1f} to {high:+.1f}) points" in found["reason"]
 
 

@@ -24,7 +24,7 @@ from scs_siam.reproduction import (
     tables,
 )
 from scs_siam.runtime.files import BadInput
-from scs_siam.tools.throughput import at_got10k
+from scs_siam.tools.bench import at_got10k
 
 DRAWN = {
     "figure1",
