@@ -17,17 +17,9 @@ from latex2mathml.converter import convert  # noqa: E402
 
 project, author = "SCS-Siam", "The SCS-Siam companion authors"
 copyright = "2026, the SCS-Siam companion authors. Printed numbers: Fiaz et al., CC BY 4.0"
-    "2026, the SCS-Siam companion authors; printed numbers: Fiaz, Mahmood and Jung, CC BY 4.0"
-)
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "notebooks/*.ipynb", "*.md", "figures/*.md"]
 include_patterns += ["data/paper/README.md"]
-    "docs/**.md",
-    "notebooks/*.ipynb",
-    "*.md",
-    "data/paper/README.md",
-    "figures/*.md",
-]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 suppress_warnings = ["mystnb.unknown_mime_type", "toc.not_included"]
 

@@ -18,6 +18,7 @@ from scs_siam.config import Config
 from scs_siam.data import synthetic
 from scs_siam.data.boxes import read_boxes
 from scs_siam.data.images import read_image, write_image
+from scs_siam.data.video import COLOUR
 from scs_siam.evaluation.one_pass import read_track
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction import experiments, profiles
@@ -84,7 +85,7 @@ EVALUATE = "evaluate --weights tiny.safetensors --out out"
         ("track clip --box 900,30,20,16 --weights tiny.safetensors", "outside the 128 x 97 frame"),
         (TRACK.replace("clip", "gone"), "gone: no such"),
         (TRACK.replace("clip", "empty"), "empty: holds no image"),
-        (TRACK.replace("clip", "cut"), "0.png: is not a readable image"),
+        (TRACK.replace("clip", "cut"), "0.png: is cut off"),
         (TRACK.replace("clip", "bad.mp4"), "bad.mp4: is not a video"),
         (TRACK.replace("tiny", "bad"), "bad.safetensors: is not a readable"),
         (TRACK.replace("tiny", "gone"), "gone.safetensors: there is no such"),
@@ -112,7 +113,7 @@ EVALUATE = "evaluate --weights tiny.safetensors --out out"
         (EVALUATE + " --root gone", "gone: no such folder"),
         (EVALUATE + " --root empty", "empty: holds no sequence"),
         (EVALUATE + " --root otb --sequences Syn01,Syn09", "no sequence Syn09"),
-        (EVALUATE + " --root otb --layout vot", "vot"),
+        (EVALUATE + " --root otb --layout vot", "holds no sequence (VOT"),
         ("plan --profile laptop", "no profile 'laptop'"),
         ("plan --rows Siam", "no row 'Siam'"),
         ("plan --seeds 0,one", "--seeds: 'one' is not"),
@@ -124,7 +125,7 @@ EVALUATE = "evaluate --weights tiny.safetensors --out out"
         ("run --profile mini --index 999", "has runs 0 to "),
         ("reproduce --profile laptop", "no profile 'laptop'"),
         ("reproduce --profile smoke --jobs 0", "--jobs: '0'"),
-        ("sweep 77", "77: there is no such notebook"),
+        ("sweep 77", "77: no such notebook"),
         ("sweep 77 sigma", "NAME=V1,V2"),
         ("sweep 77 --seeds one", "--seeds: 'one'"),
         ("sweep 06 --gpus 1", "--gpus: only --engine ray"),
@@ -192,10 +193,10 @@ def test_track_writes_a_clip_and_its_boxes(place, monkeypatch, capsys):
         stream = video.streams.video[0]
         shown = [frame.to_ndarray(format="rgb24") for frame in video.decode(stream)]
     assert (
-        stream.codec_context.name == "h264" and len(shown) == 6 and shown[0].shape == (96, 128, 3)
-    )  # H.264 wants even sides
+        stream.codec_context.name == "h264" and len(shown) == 6 and shown[0].shape == (97, 128, 3)
+    )
     assert (
-        np.abs(shown[0][30, 40:60].astype(int) - video.COLOUR).mean() < 60
+        np.abs(shown[0][30, 40:60].astype(int) - COLOUR).mean() < 60
     )  # the upper side of the first box
 
 
@@ -265,7 +266,8 @@ def test_ctrl_c_ends_between_two_frames_and_keeps_what_was_done(place, tmp_path)
     boxes = read_boxes(tmp_path / "boxes.txt")
     assert (
         process.returncode == 130
-        and err == f"scs-siam track: stopped after {len(boxes)} frames; clip and boxes hold them\n"
+        and err
+        == f"scs-siam track: stopped after {len(boxes)} frames; the files that were named hold them\n"
     )
     with av.open(str(tmp_path / "clip.mp4")) as video:
         assert len(list(video.decode(video.streams.video[0]))) == len(boxes) < 4000
@@ -310,7 +312,7 @@ def test_evaluate_scores_and_resumes(place, monkeypatch, capsys, tmp_path):
     call(place, monkeypatch, line)
     printed = capsys.readouterr().out
     assert re.fullmatch(
-        rf"{folder.name}: 2 targets, AUC 0\.\d{{3}}, precision [01]\.\d{{3}}, [\d.]+ frames/s .*\n",
+        rf"{folder.name}: 2 targets, AUC 0\.\d{{3}}, precision [01]\.\d{{3}}, [\d.]+ FPS .*\n",
         printed,
     )
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -345,7 +347,7 @@ def test_one_run_by_its_number(place, monkeypatch, capsys, tmp_path):
     call(tmp_path, monkeypatch, line + " --index 1")
     assert (
         capsys.readouterr().out
-        == "SCS-Siam@0.9-test-seed0: comes with run 0, SCS-Siam-seed0, whose training it shares\n"
+        == "SCS-Siam@0.9-test-seed0: is made by run 0, SCS-Siam-seed0, whose training it shares\n"
     )
     assert not (tmp_path / "data").exists()
     call(tmp_path, monkeypatch, line + " --index 0")
@@ -400,7 +402,7 @@ def test_data_writes_the_sets_of_a_profile(place, monkeypatch, capsys, tmp_path)
     )
 
 
-def test_a_full_disk_is_named_and_leaves_no_clip(place, monkeypatch, capsys, tmp_path):
+def test_a_full_disk_is_named_and_leaves_no_file(place, monkeypatch, capsys, tmp_path):
     full = Path("/dev/full")
     if not full.is_char_device():
         pytest.skip("no device here that is always full")

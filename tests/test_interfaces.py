@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scs_siam.config import Config
-from scs_siam.data import synthetic
+from scs_siam.data import benchmarks, synthetic
 from scs_siam.data.boxes import from_polygon, to_polygon
 from scs_siam.data.images import read_image
 from scs_siam.evaluation import one_pass

@@ -72,7 +72,7 @@ def test_the_core_imports_little_and_quickly():
     """Beside torch, numpy and cv2 the core needs nothing heavy, and is to take at most 0.3 seconds; this bound is a loose one."""
     code = (
         "import sys, time, torch, numpy, cv2; before = set(sys.modules); start = time.process_time()\n"
-        "import scs_siam.track, scs_siam.train, scs_siam.pairs, scs_siam.weights, scs_siam.frames\n"
+        "import scs_siam.track, scs_siam.train, scs_siam.pairs, scs_siam.weights, scs_siam.data.video\n"
         "print(time.process_time() - start, *{name.split('.')[0] for name in set(sys.modules) - before})"
     )
     seconds, *names = subprocess.run(

@@ -11,11 +11,10 @@ import pytest
 
 from scs_siam import weights
 from scs_siam.data.benchmarks import read_published
-from scs_siam.reproduction import report
 from scs_siam.runtime.files import read_json, sha256, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
-MODULES = sorted((ROOT / "scs_siam").glob("*.py"))
+MODULES = sorted((ROOT / "scs_siam").rglob("*.py"))
 STORED = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PROGRAMS = (
     "subprocess",
@@ -48,20 +47,14 @@ METHODS = (
     "unpack_archive",
     "load_url",
 )
-KNOWN = {
-    "machine": {"ctypes"},
-    "pack": {"tarfile"},
-    "site": {"urllib"},
-    "ray_pool": {"socket"},
-}  # mallopt; archives are written
-# only; parts of an address; whether the cluster answers that the reader names
+# mallopt; archives are only written; whether the cluster that the reader names answers.
+KNOWN = {"hardware": {"ctypes"}, "pack": {"tarfile"}, "sweeps": {"socket"}}
 
 
 CORE = [
-    name
-    for floor, names in report.FLOORS.items()
-    if floor != "pictures and tables"
-    for name in names.split()
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in MODULES
+    if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "figures"
 ]
 
 
@@ -174,7 +167,7 @@ for name in ("connect", "connect_ex", "sendto", "bind"):
     setattr(socket.socket, name, refuse)
 socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refuse
 for name in {CORE + [path.stem for path in MODULES if path.stem not in CORE and not path.stem.startswith("__")]}:
-    importlib.import_module("scs_siam." + name)
+    importlib.import_module(name)
     if name == {CORE[-1]!r}:
         heavy = {{"got10k", "pandas", "papermill", "seaborn", "shapely", "yaml", "nbformat", "IPython"}} & set(sys.modules)
         assert not heavy, heavy

@@ -74,7 +74,7 @@ def test_loss_is_a_loop(balanced):
         torch.tensor(g), torch.tensor(y).double(), balanced
     ).item() == pytest.approx(np.mean(losses))
     assert logistic_loss(
-        torch.zeros(3, 1, 5, 5), torch.tensor(y), balanced
+        torch.zeros(3, 1, 5, 5), torch.tensor(y).double(), balanced
     ).item() == pytest.approx(np.log(2))
     large = logistic_loss(
         torch.full((1, 1, 1, 2), 200.0), torch.tensor([[[[1.0, -1.0]]]]), balanced

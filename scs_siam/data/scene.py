@@ -190,7 +190,7 @@ def roof(rng, canvas, length) -> None:
     tone = rng.uniform(90, 210) * np.array([1, rng.uniform(0.6, 1), rng.uniform(0.5, 1)])
     for shift, (low, high), light in ((5, (-1, 1), 0), (0, (-1, 0), 0.8), (0, (0, 1), 1)):
         corners = np.array([[-1, low], [1, low], [1, high], [-1, high]]) @ axes
-        corners = np.rint(corners + (x + shift, y + shift)).astype(np.int32)
+        corners = np.rint(corners + np.array([x + shift, y + shift])).astype(np.int32)
         shade = (light * tone).clip(0, 255) if light else np.full(3, 45.0)
         cv2.fillPoly(canvas, [corners], shade.tolist(), cv2.LINE_AA)
 

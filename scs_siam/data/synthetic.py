@@ -107,7 +107,7 @@ def train_scenes(sequences: int, frames: int, seed: int, size=(320, 240)) -> dic
     return scenes
 
 
-def test_scenes(sequences: int, frames: int, seed: int, size=(320, 240)) -> dict[str, Scene]:
+def test_scenes(sequences: int, frames: int, seed: int, size=(320, 240)) -> dict[str, Scene]:  # noqa: PT028
     """Return the scenes of a test set: two dials per clip, each of the 11 dials twice in 11."""
     order = np.random.default_rng([seed, 1]).permutation(ATTRIBUTES).tolist()
     scenes = {}
@@ -201,7 +201,7 @@ def _record(scene):
 
 
 def _write_clip(root, name, clip, layout):
-    """Write a clip, its folder whole or not at all; the fingerprint of the set guards the frames."""
+    """Write a clip, whole or not at all; the fingerprint of the set guards the frames."""
     folder = root / layout.folder.format(name)
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)

@@ -389,6 +389,20 @@ class ClipWriter:
     def __enter__(self):
         return self
 
+    @contextlib.contextmanager
+    def _writing(self):
+        """Remove a clip of which nothing could be written."""
+        try:
+            with writing(self.path):
+                yield
+        except BadInput:
+            container, self.container = self.container, None
+            with contextlib.suppress(OSError):
+                container.close()
+            if self.path.is_symlink() or self.path.stat().st_size == 0:
+                self.path.unlink()
+            raise
+
     def write(self, frame: np.ndarray, box: np.ndarray, time: float | None = None) -> None:
         """Append an RGB uint8 frame (H, W, 3) with its box, shown at `time` seconds if given."""
         import av
@@ -400,7 +414,7 @@ class ClipWriter:
         self.start = tick if self.count == 0 else self.start
         self.shown = max(self.shown + 1, round((tick - self.start) * 90000))
         image.pts, image.time_base, self.count = self.shown, Fraction(1, 90000), self.count + 1
-        with writing(self.path):
+        with self._writing():
             self.container.mux(self.stream.encode(image))
 
     def _open(self, frame):
@@ -422,8 +436,8 @@ class ClipWriter:
 
     def __exit__(self, *_):
         if self.container is not None:
-            with writing(self.path):
+            with self._writing():
                 self.container.mux(self.stream.encode(None))
                 self.container.close()
-        elif self.path.stat().st_size == 0:  # nothing was written
+        elif self.path.exists() and self.path.stat().st_size == 0:  # nothing was written
             self.path.unlink()

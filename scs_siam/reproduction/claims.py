@@ -48,12 +48,12 @@ BADGE = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" r
 LETTER = 6.6  # pixels that a letter of a monospaced font of 11 pixels is wide
 
 
-def verdicts(of):
+def verdicts(profile):
     """The verdict on every claim from the runs of a profile, as a DataFrame with the columns of `judge`, one line a claim."""
     import pandas
 
     try:
-        results, supervised = read_scores(of), read_supervised(of)
+        results, supervised = read_scores(profile), read_supervised(profile)
     except BadInput:  # no run is finished
         results = supervised = pandas.DataFrame()
     stands_for = profiles.stand_ins(
@@ -62,11 +62,11 @@ def verdicts(of):
         )
     )
     return pandas.DataFrame(
-        [judge(claim, results, supervised, speeds(of), stands_for) for claim in paper.claims()]
+        [judge(claim, results, supervised, speeds(profile), stands_for) for claim in paper.claims()]
     )
 
 
-def speeds(of):
+def speeds(profile):
     """Speeds of rows, timed in turn in one process: row, ratio (over SiameseFC*), fps, device, a line a round; empty without a record.
 
     Read from bench-variants.json of the profile, or of `reference`: how fast a network is does not depend on its weights.
@@ -75,7 +75,7 @@ def speeds(of):
 
     paths = [
         folder / "bench-variants.json"
-        for folder in (of.folder, profiles.get_profile("reference").folder)
+        for folder in (profile.folder, profiles.get_profile("reference").folder)
     ]
     record = next((read_json(path) for path in paths if path.is_file()), {"variants": {}})
     lines = [
@@ -91,11 +91,11 @@ def speeds(of):
     return pandas.DataFrame(lines, columns=["row", "ratio", "fps", "device"])
 
 
-def summary(of):
+def summary(profile):
     """How many claims have each verdict in a profile, and which, as a DataFrame verdict, claims, ids."""
     import pandas
 
-    found = verdicts(of)
+    found = verdicts(profile)
     ids = [list(found["id"][found["verdict"] == verdict]) for verdict in VERDICTS]
     return pandas.DataFrame(
         {
@@ -123,9 +123,9 @@ def badge(identifier, verdict):
     )
 
 
-def write_badges(of, folder):
+def write_badges(profile, folder):
     """Write the badge of every claim, by its verdict in a profile, to `folder`/Cxx.svg."""
-    for line in verdicts(of).itertuples():
+    for line in verdicts(profile).itertuples():
         write_text(Path(folder) / f"{line.id}.svg", badge(line.id, line.verdict))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scs_siam.data import benchmarks
 from scs_siam.data.benchmarks import Sequence
 from scs_siam.evaluation import metrics, one_pass
 from scs_siam.evaluation.statistics import cluster_interval

@@ -1,62 +1,65 @@
-"""Several processes as one training: torchrun starts one a card, and each takes its part of every batch (data parallel).
+"""Data-parallel training: torchrun starts one process per GPU, and each takes its part of a batch.
 
-Losses, gradients and the statistics of batch normalization are those of the whole batch, so the result is that of one process but for the
-order of sums.
+Losses, gradients and batch-norm statistics are those of the whole batch, so the result is that of
+one process up to the order of sums.
 """
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from scs_siam.runtime.files import BadInput
 
 
-def join(device):
-    """Join the processes that torchrun started; returns the device of this one ("cuda:1"). Alone, `device` is returned as it is."""
+def join(device: str) -> str:
+    """Join the processes that torchrun started and return this one's device, such as "cuda:1".
+
+    A process that runs alone gets `device` back.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return device
     local = int(os.environ["LOCAL_RANK"])
     if device == "cuda":
-        if local >= torch.cuda.device_count():
-            raise BadInput(
-                f"torchrun: process {local} has no card; there are {torch.cuda.device_count()}; lower --nproc-per-node"
-            )
+        if local >= (gpus := torch.cuda.device_count()):
+            problem = f"process {local} has no GPU of its own; there are {gpus}"
+            raise BadInput(f"torchrun: {problem}; lower --nproc-per-node")
         torch.cuda.set_device(local)
         device = f"cuda:{local}"
     if not dist.is_initialized():
-        patience = timedelta(days=1)  # the first process may have a store to build
+        patience = timedelta(days=1)  # the first process may have a crop store to build
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=patience)
     return device
 
 
-def leave():
-    """Take leave of the other processes."""
+def leave() -> None:
+    """Leave the group of processes."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def count():
-    """Number of processes that train together."""
+def count() -> int:
+    """Return the number of processes of the training."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def first():
-    """Whether this process is the one that writes."""
+def first() -> bool:
+    """Tell whether this process is the one that writes."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def wait():
-    """Wait until all processes are here."""
+def wait() -> None:
+    """Wait until all processes have reached this point."""
     if dist.is_initialized():
         dist.barrier()
 
 
-def first_then_others(work):
-    """What `work` returns, done by the first process before the others: what the first one builds, they open."""
+def first_then_others(work: Callable):
+    """Return what `work` returns; the first process calls it before the others."""
     if not first():
         wait()
     result = work()
@@ -65,19 +68,17 @@ def first_then_others(work):
     return result
 
 
-def part(batch):
-    """The slice of a batch's pairs that belongs to this process; BadInput if the processes cannot share them equally."""
+def part(batch: int) -> slice:
+    """Return the slice of a batch's pairs that belongs to this process."""
     if batch % count():
-        raise BadInput(
-            f"training.batch={batch} cannot be shared by {count()} processes; choose a multiple"
-        )
-    size = batch // count()
-    mine = dist.get_rank() if dist.is_initialized() else 0
+        problem = f"training.batch={batch} cannot be divided among {count()} processes"
+        raise BadInput(f"{problem}; choose a multiple")
+    size, mine = batch // count(), dist.get_rank() if dist.is_initialized() else 0
     return slice(mine * size, (mine + 1) * size)
 
 
-def mean(values):
-    """Mean over the processes of a tensor that each has."""
+def mean(values: Tensor) -> Tensor:
+    """Return the mean over the processes of a tensor that each of them has."""
     if dist.is_initialized():
         values = values.clone()
         dist.all_reduce(values)
@@ -85,27 +86,24 @@ def mean(values):
     return values
 
 
-def parallel(model, device):
-    """The model as it is trained: itself if alone, else with gradients averaged and batch normalization over all processes."""
+def parallel(model: nn.Module, device: torch.device) -> nn.Module:
+    """Return the model as it is trained: with gradients and batch norm over all processes."""
     if not dist.is_initialized():
         return model
     if device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(
-            model
-        )  # exchanges the modules in place; parameters and names stay
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # in place; parameters and names stay
     else:
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.__class__ = JointNorm  # SyncBatchNorm is for cards only
-    return DistributedDataParallel(
-        model, device_ids=[device.index] if device.type == "cuda" else None, broadcast_buffers=False
-    )
+                module.__class__ = JointNorm  # SyncBatchNorm is for GPUs only
+    devices = [device.index] if device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
 
 class JointNorm(nn.BatchNorm2d):
-    """Batch normalization with the mean and variance of all processes' parts of a batch, on a CPU."""
+    """Batch norm with mean and variance over the parts of all processes, on a CPU."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         """(B / processes, C, H, W) -> the same."""
         if not self.training:
             return super().forward(x)
@@ -123,7 +121,7 @@ class JointNorm(nn.BatchNorm2d):
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes; each gets the gradient of all."""
+    """Sum over the processes; each process gets the gradient of all of them."""
 
     @staticmethod
     def forward(ctx, values):

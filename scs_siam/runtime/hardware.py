@@ -1,4 +1,4 @@
-"""What this machine is and how it is best used."""
+"""What the machine is and how it is used best."""
 
 import ctypes
 import platform
@@ -8,27 +8,28 @@ import torch
 from scs_siam.runtime.parallel import cores
 
 
-def default_precision(device="cpu"):
-    """ "bf16" where the processor or the card multiplies bfloat16 faster than float32, otherwise "fp32"."""
+def default_precision(device="cpu") -> str:
+    """Return "bf16" where the device multiplies bfloat16 faster than float32, otherwise "fp32"."""
     if torch.device(device).type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     return "bf16" if processor_has("avx512_bf16") or processor_has("amx_tile") else "fp32"
 
 
-def processor_has(feature):
-    """Whether PyTorch says that the processor has "vnni", "avx512_bf16" or "amx_tile"; False where an older PyTorch does not tell."""
+def processor_has(feature: str) -> bool:
+    """Tell whether PyTorch reports "vnni", "avx512_bf16" or "amx_tile"; False if too old."""
     return getattr(torch.cpu, f"_is_{feature}_supported", bool)()
 
 
-def default_device():
-    """ "cuda" where a card is at hand, otherwise "cpu"."""
+def default_device() -> str:
+    """Return "cuda" where PyTorch finds a GPU, otherwise "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def keep_freed_memory(keep=True):
-    """Let the C library keep large blocks that are freed: a new page costs more than the arithmetic on it (Linux with glibc only).
+def keep_freed_memory(keep: bool = True) -> None:
+    """Let the C library keep large freed blocks: new pages cost more than the arithmetic on them.
 
-    `keep=False` goes back to where the library's own thresholds settle in a process that frees large blocks.
+    It concerns Linux with glibc only. `keep=False` restores the thresholds at which the library
+    settles in a process that frees large blocks.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -39,8 +40,8 @@ def keep_freed_memory(keep=True):
     libc.mallopt(trim_threshold, 2**31 - 1 if keep else 64 * 2**20)
 
 
-def peak_memory(device="cpu"):
-    """The most memory that this process has held so far, in MB: of the card for "cuda", otherwise of the machine (NaN on Windows)."""
+def peak_memory(device="cpu") -> float:
+    """Return the largest memory use so far in MB: of the GPU for "cuda", else of this process."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     try:
@@ -52,7 +53,7 @@ def peak_memory(device="cpu"):
 
 
 def _processor():
-    """The processor's name as Linux tells it, otherwise as Python does."""
+    """The name of the processor as Linux tells it, otherwise as Python does."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [
@@ -63,15 +64,10 @@ def _processor():
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def describe(device="cpu"):
-    """Device, cores and versions, for a run's manifest."""
-    name = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else _processor()
-    return {
-        "kind": torch.device(device).type,
-        "device": name,
-        "cores": cores(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": platform.system(),
-    }
+def describe(device="cpu") -> dict:
+    """Return device, cores and versions for the manifest of a run."""
+    kind = torch.device(device).type
+    name = torch.cuda.get_device_name() if kind == "cuda" else _processor()
+    about = {"kind": kind, "device": name, "cores": cores(), "threads": torch.get_num_threads()}
+    about |= {"python": platform.python_version(), "torch": torch.__version__}
+    return {**about, "system": platform.system()}

@@ -1,38 +1,40 @@
-"""Worker processes: pools of fresh processes that end with the one that started them, however it ends."""
+"""Pools of worker processes that end with the process that started them, however it ends."""
 
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from scs_siam.runtime.files import BadInput
 
 
-def cores():
-    """Cores that this process may use; a job scheduler, or taskset, can give it fewer than the machine has."""
+def cores() -> int:
+    """Return the cores that this process may use, which a scheduler or taskset can limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads_each(jobs):
-    """Threads for each of `jobs` processes that share the cores of this process, at least one."""
+def threads_each(jobs: int) -> int:
+    """Return the threads for each of `jobs` processes that share the cores, at least one."""
     return max(1, cores() // jobs)
 
 
 class Pool(ProcessPoolExecutor):
-    """`jobs` processes that first call `begin(*arguments)`; Ctrl-C drops what waits, BadInput tells of a process that was killed."""
+    """`jobs` processes that first call `begin(*arguments)`.
 
-    def __init__(self, jobs, begin, *arguments):
-        super().__init__(
-            jobs, multiprocessing.get_context("spawn"), _begin, (begin, arguments)
-        )  # a fork would inherit held locks
+    Ctrl-C drops the waiting work. BadInput reports a process that was killed.
+    """
+
+    def __init__(self, jobs: int, begin: Callable, *arguments):
+        context = multiprocessing.get_context("spawn")  # a fork would inherit locks that are held
+        super().__init__(jobs, context, _begin, (begin, arguments))
 
     def __exit__(self, kind, error, trace):
         self.shutdown(cancel_futures=kind is not None and not issubclass(kind, Exception))
         if isinstance(error, BrokenProcessPool):
-            raise BadInput(
-                "a worker process was ended from outside, perhaps for want of memory; run again, with fewer jobs"
-            ) from error
+            problem = "a worker process was killed, perhaps because memory ran out"
+            raise BadInput(f"{problem}; run again, with fewer jobs") from error
 
 
 def _begin(begin, arguments):
@@ -42,4 +44,4 @@ def _begin(begin, arguments):
 
 def _end_with_parent():
     multiprocessing.parent_process().join()
-    os._exit(1)  # a pool's worker would wait for work for ever
+    os._exit(1)  # otherwise a worker of a pool would wait for work forever

@@ -57,7 +57,7 @@ def _record(rounds, device, **values):
 
 
 def track(config: Config, rounds: int = 20, device: str = "cpu") -> dict:
-    """Time the plain, the exact and the fast tracker per frame, without decoding, and their steps."""
+    """Time the plain, exact and fast tracker per frame, without decoding, and their steps."""
     clip, model, tracking = (
         render(Scene(seed=1, frames=rounds + 3)),
         _model(config),
@@ -127,7 +127,7 @@ def _in_turn(trackers, clip):
 
 
 def _model(config):
-    """A network whose batch norm has seen one batch, so that the range of an activation is known."""
+    """A network whose batch norm has seen one batch, so that activations have known ranges."""
     model, frames = SiameseNet(config.model).train(), render(Scene(seed=2, frames=4)).frames
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -209,7 +209,7 @@ def _decode(clip, rounds):
 
 
 def evaluate(config: Config, rounds: int = 20, device: str = "cpu", clips: int = 8) -> dict:
-    """Time an evaluation of some clips, one after the other and in lockstep, three times in turn."""
+    """Time an evaluation of some clips, one by one and in lockstep, three times in turn."""
     tracker = Tracker(_model(config), config.tracking, device)
     found = {"one by one": [], "lockstep": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -271,7 +271,7 @@ def data(config: Config, rounds: int = 10, device: str = "cpu", batch: int = 16)
 
 
 def plain_batch(videos, index, rows, config: TrainingConfig, rng) -> Batch:
-    """Return a Batch made pair by pair from whole frames, with shifts, stretches and mirrors only."""
+    """Return a Batch made pair by pair from whole frames; shift, stretch and mirror only."""
     draws, images = draw_augmentation(len(rows[0]), config, rng), {}
     sizes = (config.template_size, config.search_size)
     border = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_CONSTANT}

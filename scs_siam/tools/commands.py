@@ -55,7 +55,7 @@ class memory_checked:  # noqa: N801
 
 
 def device(name: str) -> str:
-    """Return the device of PyTorch that --device names; BadInput if this machine does not have it."""
+    """Return the device that --device names; BadInput if this machine does not have it."""
     import torch
 
     from scs_siam.runtime.hardware import default_device
@@ -81,7 +81,7 @@ def setting(text: str) -> tuple[str, object]:
 
 
 def track(args) -> None:
-    """Follow one target through a clip; the files hold what was done, even after an interruption."""
+    """Follow one target through a clip; files hold what was done, also after an interruption."""
     from scs_siam.data.boxes import parse_box
     from scs_siam.data.video import Frames, prefetch
     from scs_siam.tools import interactive
@@ -537,7 +537,7 @@ COMMANDS = [
         "validate",
         validate,
         "Print loss and hits on held-out training sequences, where settings are chosen.",
-        "scs-siam validate --weights data/results/mine/weights.safetensors --store data/stores/got10k",
+        "scs-siam validate --weights mine/weights.safetensors --store data/stores/got10k",
         [
             _path("--weights", "of a training with --set training.hold_out=N", "FILE", **REQUIRED),
             _path("--store", "the crop store of that training", **REQUIRED),
@@ -633,7 +633,7 @@ COMMANDS = [
         "publish",
         publish,
         "Score the published boxes of another tracker as a row of a profile.",
-        "scs-siam publish --tracker CFNet --boxes CFNet --annotations OTB100.json --test OTB2015=OTB2015",
+        "scs-siam publish --tracker CFNet --boxes CFNet --annotations all.json --test OTB2015=OTB",
         [
             _option(
                 "--tracker", "its name in the tables, such as CFNet", metavar="NAME", **REQUIRED

@@ -1,9 +1,11 @@
-"""ONNX: the two halves of Eq. 4 as files that any runtime reads, opset 17, each with a batch of any size.
+"""Export to ONNX (opset 17): the two halves of Eq. 4 as files for any runtime and batch size.
 
-template.onnx: `template` (B, 3, 135, 135) -> `features` (B, C, 7, 7), Eq. 2 and the attention of Eq. 4.
-search.onnx: `features` (1, C, 7, 7) of one template, `search` (B, 3, 263, 263) of scales or frames -> `response` (B, 1, 17, 17), Eq. 3, 4.
-Images are RGB float32 in 0..255. Where the tracker masks (tracking.sigma below 1), `template_masked` and `search_masked` are inputs too.
-Batch norm is folded and b left out, as the tracker has it (D10, D21); crops, window and scales are Algorithm 2 and stay outside.
+template.onnx takes `template` (B, 3, 135, 135) and gives `features` (B, C, 7, 7): Eq. 2 and the
+attention of Eq. 4. search.onnx takes `features` (1, C, 7, 7) of one template and `search`
+(B, 3, 263, 263), the scales or frames, and gives `response` (B, 1, 17, 17): Eq. 3 and 4. Images are
+RGB float32 with values 0 to 255. Where the tracker masks (tracking.sigma below 1),
+`template_masked` and `search_masked` are inputs too. Batch norm is folded and b is left out, as in
+the tracker (D10, D21). Crops, window and scales are Algorithm 2 and stay outside.
 """
 
 import warnings
@@ -13,7 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from scs_siam.model import folded
+from scs_siam.config import TrackingConfig
+from scs_siam.model import SiameseNet, folded
 from scs_siam.runtime.files import BadInput, atomic
 
 OPSET = 17
@@ -22,7 +25,7 @@ OPSET = 17
 class TemplateHalf(nn.Module):
     """Omega(Delta(psi(Z))) + psi(Z) of Eq. 4."""
 
-    def __init__(self, model):
+    def __init__(self, model: SiameseNet):
         super().__init__()
         self.model = model
 
@@ -34,7 +37,7 @@ class TemplateHalf(nn.Module):
 class SearchHalf(nn.Module):
     """psi(X) and the correlation of Eq. 4."""
 
-    def __init__(self, model):
+    def __init__(self, model: SiameseNet):
         super().__init__()
         self.model = model
 
@@ -43,67 +46,58 @@ class SearchHalf(nn.Module):
         return self.model.respond(features, self.model.embed_search(search, search_masked))
 
 
-def halves(model, tracking):
-    """Both halves of a model with what they take, for the tracking settings: {file: (module, {input: example}, output)}."""
+def halves(model: SiameseNet, tracking: TrackingConfig) -> dict:
+    """Return both halves of a model as {file: (module, {input: example}, name of the output)}."""
     model = folded(model)
     model.b = None
-    sizes = {"template": tracking.template_size, "search": tracking.search_size}
-    images = {name: torch.zeros(1, 3, size, size) for name, size in sizes.items()}
-
-    def inputs(name):
-        return {
-            name: images[name],
-            **({f"{name}_masked": images[name]} if tracking.sigma < 1 else {}),
-        }
-
+    examples = {}
+    for name, size in (("template", tracking.template_size), ("search", tracking.search_size)):
+        image = torch.zeros(1, 3, size, size)
+        examples[name] = {name: image}
+        if tracking.sigma < 1:
+            examples[name][f"{name}_masked"] = image
     with torch.no_grad():
-        features = torch.zeros_like(model.embed_template(images["template"]))
+        features = torch.zeros_like(model.embed_template(examples["template"]["template"]))
+    template, search = TemplateHalf(model).eval(), SearchHalf(model).eval()
     return {
-        "template.onnx": (TemplateHalf(model).eval(), inputs("template"), "features"),
-        "search.onnx": (
-            SearchHalf(model).eval(),
-            {"features": features, **inputs("search")},
-            "response",
-        ),
+        "template.onnx": (template, examples["template"], "features"),
+        "search.onnx": (search, {"features": features, **examples["search"]}, "response"),
     }
 
 
-def export(model, tracking, folder):
-    """Write template.onnx and search.onnx to `folder`, checked by `check`; the largest difference from PyTorch of each, {file: float}.
+def export(model: SiameseNet, tracking: TrackingConfig, folder) -> dict[str, float]:
+    """Write template.onnx and search.onnx; return the largest difference from PyTorch of each.
 
     BadInput without the extra packages onnx and onnxruntime.
     """
-    _need()
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise BadInput(f"{error.name} is not installed; pip install 'scs-siam[onnx]'") from None
     differences = {}
     for name, (half, inputs, output) in halves(model, tracking).items():
-        path, batched = Path(folder) / name, [key for key in inputs if key != "features"]
-        with atomic(path) as part, warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # the tracing exporter is called old, and remarks on each check of a shape
-            torch.onnx.export(
-                half,
-                tuple(inputs.values()),
-                str(part),
-                input_names=list(inputs),
-                output_names=[output],
-                dynamo=False,
-                opset_version=OPSET,
-                dynamic_axes={key: {0: "batch"} for key in (*batched, output)},
-            )
+        batched = [key for key in (*inputs, output) if (name, key) != ("search.onnx", "features")]
+        axes = {key: {0: "batch"} for key in batched}
+        options = {"input_names": list(inputs), "output_names": [output], "dynamic_axes": axes}
+        with atomic(path := Path(folder) / name) as part, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the tracing exporter, on each check of a shape
+            options |= {"dynamo": False, "opset_version": OPSET}
+            torch.onnx.export(half, tuple(inputs.values()), str(part), **options)
         differences[name] = check(path, half, inputs)
     return differences
 
 
-def check(path, half, inputs, batch=3):
-    """The largest difference between a file in onnxruntime and its PyTorch half on a random batch; BadInput above 0.1 % of the range."""
+def check(path, half: nn.Module, inputs: dict, batch: int = 3) -> float:
+    """Return the largest difference between a file in onnxruntime and its PyTorch half.
+
+    The input is a random batch. BadInput for a difference above 0.1 % of the range.
+    """
     import onnxruntime
 
-    generator = torch.Generator().manual_seed(0)
-    random = {
-        name: torch.rand(batch, *value.shape[1:], generator=generator) * 255
-        for name, value in inputs.items()
-    }
+    generator, random = torch.Generator().manual_seed(0), {}
+    for name, value in inputs.items():
+        random[name] = torch.rand(batch, *value.shape[1:], generator=generator) * 255
     if "features" in random:
         random["features"] = random["features"][:1] / 255  # of one template
     with torch.no_grad():
@@ -112,15 +106,6 @@ def check(path, half, inputs, batch=3):
     (found,) = session.run(None, {name: value.numpy() for name, value in random.items()})
     difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
     if not difference <= 1e-3 * np.ptp(expected):
-        raise BadInput(
-            f"{path}: onnxruntime differs from PyTorch by {difference:g}; the file is not to be used"
-        )
+        problem = f"onnxruntime differs from PyTorch by {difference:g}"
+        raise BadInput(f"{path}: {problem}; the file must not be used")
     return difference
-
-
-def _need():
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise BadInput(f"{error.name} is not installed; pip install 'scs-siam[onnx]'") from None

@@ -1,7 +1,8 @@
-"""Runs on a bare machine with a card: code and data in parts of at most 50 MB, run within given minutes, results in one archive.
+"""Train on a bare machine with a GPU: code and data in parts of at most 50 MB, results in one file.
 
-`python -m scs_siam.tools.pack make` writes the parts. On the other machine they are unpacked into one folder; `python -m scs_siam.tools.pack run` in it
-needs PyTorch, numpy, opencv, scipy, pandas and safetensors, no network and no toolkit.
+`python -m scs_siam.tools.pack make` writes the parts. On the other machine they are unpacked into
+one folder, where `python -m scs_siam.tools.pack run --minutes 9` needs PyTorch, numpy, opencv,
+scipy, pandas and safetensors, but no network and no toolkit.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,64 +22,55 @@ from scs_siam.runtime.files import BadInput, atomic, read_json, root, write_json
 from scs_siam.runtime.parallel import cores
 
 PART = 50_000_000  # bytes of a part, at most
-RESERVE = 10  # seconds of the given minutes that are kept for collecting
+RESERVE = 10  # seconds of the given minutes that are kept for collecting the results
 RESULTS = "results.tar.gz"
 
 
-def make(of, out):
-    """Write code and data of a profile as `out`/part-000.tar and so on; returns their paths. BadInput for a file that fills no part."""
-    data, members = experiments.write_data(of), []
-    videos = read_videos(data.train)
-    members += _listed(
-        "data/train",
-        [(v.name, v.frames, {"boxes": v.boxes.tolist()}) for v in videos],
-        "videos.json",
-    )
-    for name, place in data.tests.items():
-        if benchmarks.layout_of(name, place) == "vot":
-            raise BadInput(
-                f"{name}: a pack holds no supervised evaluation; name the benchmarks with --test and leave this one out"
-            )
-        sequences = [
-            (s.name, s.frames, {"boxes": s.truth.tolist(), "attributes": s.attributes})
-            for s in benchmarks.read(name, place)
-        ]
-        members += _listed(f"data/tests/{name}", sequences, "sequences.json")
-    task = {"profile": of.name, "rows": of.rows, "seeds": of.seeds, "tests": list(data.tests)}
-    code = [
-        (str(path.relative_to(root())), path)
-        for path in sorted((root() / "scs_siam").rglob("*.py"))
-    ]
-    return _write_parts(Path(out), [*code, ("data/task.json", json.dumps(task).encode()), *members])
+def make(profile: profiles.Profile, out) -> list[Path]:
+    """Write code and data of a profile as `out`/part-000.tar and so on; return their paths."""
+    sets = experiments.write_data(profile)
+    videos = read_videos(sets.train)
+    clips = [(v.name, v.frames, {"boxes": v.boxes.tolist()}) for v in videos]
+    members = _listed("data/train", clips, "videos.json")
+    for name, folder in sets.tests.items():
+        if benchmarks.layout_of(name, folder) == "vot":
+            remedy = "name the benchmarks with --test and leave this one out"
+            raise BadInput(f"{name}: a pack holds no supervised evaluation; {remedy}")
+        clips = []
+        for s in benchmarks.read(name, folder):
+            more = {"boxes": s.truth.tolist(), "attributes": s.attributes}
+            clips.append((s.name, s.frames, more))
+        members += _listed(f"data/tests/{name}", clips, "sequences.json")
+    task = {"profile": profile.name, "rows": profile.rows, "seeds": profile.seeds}
+    task = json.dumps({**task, "tests": list(sets.tests)}).encode()
+    code = [(str(p.relative_to(root())), p) for p in sorted((root() / "scs_siam").rglob("*.py"))]
+    return _write_parts(Path(out), [*code, ("data/task.json", task), *members])
 
 
 def _listed(folder, clips, name):
-    """Archive members (name, path or bytes): the frames of clips (name, frames, more), and the list that tells what they are."""
+    """Archive members (name, path or bytes): frames of clips, and the list that describes them."""
     members, lines = [], []
     for clip, frames, more in clips:
-        seen, places = {}, []
+        seen, named = {}, []
         for path in map(Path, frames):
             key = path.stat().st_size, path.read_bytes()
-            if (
-                key not in seen or name == "sequences.json"
-            ):  # a single image stands twice in its training sequence
+            # A single image stands twice in its training sequence.
+            if key not in seen or name == "sequences.json":
                 seen[key] = f"{clip}/{path.name}"
                 members.append((f"{folder}/{seen[key]}", path))
-            places.append(seen[key])
-        lines.append({"name": clip, "frames": places, **more})
+            named.append(seen[key])
+        lines.append({"name": clip, "frames": named, **more})
     return [(f"{folder}/{name}", json.dumps(lines).encode()), *members]
 
 
 def _write_parts(out, members):
     parts, bundle, size = [], [], 0
     for name, content in members:
-        need = 512 * (
-            2 + -(-(len(content) if isinstance(content, bytes) else content.stat().st_size) // 512)
-        )
+        length = len(content) if isinstance(content, bytes) else content.stat().st_size
+        need = 512 * (2 + -(-length // 512))
         if need + tarfile.RECORDSIZE > PART:
-            raise BadInput(
-                f"{name}: has {need / 1e6:.0f} MB and fits into no part of {PART / 1e6:.0f} MB; leave it out"
-            )
+            problem = f"has {need / 1e6:.0f} MB and does not fit a part of {PART / 1e6:.0f} MB"
+            raise BadInput(f"{name}: {problem}; leave it out")
         if size + need + tarfile.RECORDSIZE > PART:
             parts.append(_write_part(out, len(parts), bundle))
             bundle, size = [], 0
@@ -101,39 +94,31 @@ def _add(archive, name, content):
     archive.addfile(entry, io.BytesIO(data))
 
 
-class _TimeIsUp(Exception):
+class _TimeIsUp(Exception):  # noqa: N818
     pass
 
 
-def run(minutes, device="cpu", say=print):
-    """Train and evaluate the packed rows x seeds in their order until the minutes are gone, then write RESULTS; returns its path.
+def run(minutes: float, device: str = "cpu", say: Callable = print) -> Path:
+    """Train and evaluate the packed runs in order until the time is up, then write RESULTS.
 
-    A training that does not end in time stops at a checkpoint, from which the same command goes on. A run that fails is named and left
-    out; after two in a row nothing more is tried, since the card has then probably gone.
+    A training that does not end in time stops at a checkpoint, from which the same command resumes.
+    A run that fails is named and left out; after two failures in a row nothing more is tried, since
+    the GPU has probably disappeared.
     """
     until, task = (
         time.monotonic() + 60 * minutes - RESERVE,
         read_json(root() / "data" / "task.json"),
     )
     tests = {name: f"listed:{root() / 'data' / 'tests' / name}" for name in task["tests"]}
-    of = replace(
-        profiles.PROFILES[task["profile"]],
-        rows=tuple(task["rows"]),
-        seeds=tuple(task["seeds"]),
-        tests=tests,
-        vid="",
-        train=str(root() / "data" / "train"),
-    )
-    data, failed = experiments.write_data(of), 0
-    order = [
-        run
-        for row in of.rows
-        for run in (runs.Run(of, row, seed) for seed in of.seeds)
-        if run.row.data == "train"
-    ]
+    known, rows = profiles.PROFILES[task["profile"]], tuple(task["rows"])
+    folders = {"tests": tests, "vid": "", "train": str(root() / "data" / "train")}
+    profile = replace(known, rows=rows, seeds=tuple(task["seeds"]), **folders)
+    sets, failed = experiments.write_data(profile), 0
+    order = [runs.Run(profile, row, seed) for row in rows for seed in profile.seeds]
+    order = [one for one in order if one.row.data == "train"]
     for number, one in enumerate(order, 1):
         try:
-            if time.monotonic() > until or not _bring(one, data, device, until):
+            if time.monotonic() > until or not _bring(one, sets, device, until):
                 say(f"{one.id}: the time is up, {number - 1} of {len(order)} runs were tried")
                 break
             failed = 0
@@ -143,72 +128,57 @@ def run(minutes, device="cpu", say=print):
             say(f"{one.id}: {error}")
             if failed == 2:
                 break
-    return collect(of, order)
+    return collect(profile, order)
 
 
-def _bring(one, data, device, until):
-    """Train and evaluate one run, and say whether that ended in time."""
+def _bring(one, sets, device, until):
+    """Train and evaluate one run, and tell whether that ended in time."""
 
     def on_frame(*_):
         if time.monotonic() > until:
             raise _TimeIsUp
 
-    if experiments.is_current(one, data):
+    if experiments.is_current(one, sets):
         return True
-    experiments.open_store(one, data, workers=cores())
-    if not experiments.train_run(one.trained_by, data, device, until=until):
+    experiments.open_store(one, sets, workers=cores())
+    if not experiments.train_run(one.trained_by, sets, device, until=until):
         return False
     try:
-        experiments.evaluate_run(one, data, device, on_frame)
+        experiments.evaluate_run(one, sets, device, on_frame)
     except _TimeIsUp:  # the sequences that are finished stay
         return False
     return True
 
 
-def collect(of, order):
-    """Write the finished runs of a profile to RESULTS as data/results/<profile>/<run>/..., without weights but for the first SCS-Siam."""
+def collect(profile: profiles.Profile, order: list[runs.Run]) -> Path:
+    """Write the finished runs to RESULTS, with the weights of the first SCS-Siam only."""
     finished = [one for one in order if (one.folder / "manifest.json").is_file()]
     with_weights = next((one for one in finished if one.name == "SCS-Siam"), None)
     path = root() / RESULTS
     with atomic(path) as part, tarfile.open(part, "w:gz") as archive:
         for one in finished:
             for file in sorted(one.folder.rglob("*")):
-                if (
-                    file.is_file()
-                    and not file.name.startswith(".")
-                    and (one is with_weights or file.suffix != ".safetensors")
-                ):
+                wanted = file.suffix != ".safetensors" or one is with_weights
+                if wanted and file.is_file() and not file.name.startswith("."):
                     _add(archive, str(file.relative_to(root())), file)
     write_json(root() / "collected.json", {one.id: one in finished for one in order})
     return path
 
 
-def main(arguments=None):
-    """The two commands; bad input ends in one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(
-        "python -m scs_siam.tools.pack", description=__doc__.splitlines()[0]
-    )
+def main(arguments: list[str] | None = None) -> None:
+    """Run `make` or `run`; bad input ends in one line on stderr and exit code 2."""
+    about = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser("python -m scs_siam.tools.pack", description=about)
     group = parser.add_subparsers(dest="command", required=True)
-    made = group.add_parser("make", help="write the parts")
+    made, several = group.add_parser("make", help="write the parts"), {"nargs": "*", "default": []}
     made.add_argument("--profile", default="full")
-    made.add_argument(
-        "--train",
-        default="",
-        metavar="ROOT",
-        help="training set in GOT-10k layout, instead of the profile's",
-    )
-    made.add_argument(
-        "--test",
-        nargs="*",
-        default=[],
-        metavar="NAME=ROOT",
-        help="benchmarks, instead of the profile's",
-    )
+    made.add_argument("--train", default="", metavar="ROOT", help="training set")
+    made.add_argument("--test", **several, metavar="NAME=ROOT", help="benchmarks")
     made.add_argument("--rows", default="", metavar="A,B", help="only these rows, in this order")
     made.add_argument("--seeds", default="", metavar="0,1", help="only these seeds")
     made.add_argument("--out", type=Path, default=Path("build/gpu-pack"))
     made = group.add_parser(
-        "run", help="train, evaluate and collect, in the folder where the parts were unpacked"
+        "run", help="train, evaluate and collect, where the parts were unpacked"
     )
     made.add_argument("--minutes", type=float, required=True)
     made.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
@@ -216,7 +186,7 @@ def main(arguments=None):
     try:
         _make(parsed) if parsed.command == "make" else _run(parsed)
     except BadInput as error:
-        print(f"scs_siam.pack {parsed.command}: {error}", file=sys.stderr)
+        print(f"scs_siam.tools.pack {parsed.command}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -224,13 +194,10 @@ def _make(parsed):
     rows, seeds = (tuple(filter(None, text.split(","))) for text in (parsed.rows, parsed.seeds))
     if not all(seed.isdigit() for seed in seeds):
         raise BadInput(f"--seeds {parsed.seeds}: write whole numbers with commas, such as 0,1")
-    tests = dict(
-        text.split("=", 1) if "=" in text else (Path(text).name, text) for text in parsed.test
-    )
-    of = profiles.get_profile(
-        parsed.profile, train=parsed.train, rows=rows, seeds=tuple(map(int, seeds))
-    )
-    for path in make(replace(of, tests=tests) if tests else of, parsed.out):
+    pairs = (text.split("=", 1) if "=" in text else (Path(text).name, text) for text in parsed.test)
+    options = {"train": parsed.train, "rows": rows, "seeds": tuple(map(int, seeds))}
+    profile, tests = profiles.get_profile(parsed.profile, **options), dict(pairs)
+    for path in make(replace(profile, tests=tests) if tests else profile, parsed.out):
         print(path, f"{path.stat().st_size / 1e6:.1f} MB")
 
 
@@ -238,7 +205,7 @@ def _run(parsed):
     import torch
 
     if parsed.device == "cuda" and not torch.cuda.is_available():
-        raise BadInput("no card is at hand; use --device cpu")
+        raise BadInput("PyTorch finds no GPU on this machine; use --device cpu")
     print(run(parsed.minutes, parsed.device))
 
 

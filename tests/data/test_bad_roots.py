@@ -8,6 +8,7 @@ import pytest
 from damage import LISTS, LONG, ODD, ROW, TRUTHS, loop, put
 
 from scs_siam.data import benchmarks, training_sets
+from scs_siam.data.store import CropStore
 from scs_siam.runtime.files import write_text
 
 
@@ -15,7 +16,7 @@ def read(place, layout):
     """What is read from a root of `layout` below `place`."""
     if layout == "got":
         found = training_sets.read_got10k(place / "got" / "train")
-        return store.CropStore.build(found, place / "store")
+        return CropStore.build(found, place / "store")
     return (
         training_sets.read_imagenet_vid(place / "vid")
         if layout == "vid"

@@ -102,7 +102,7 @@ def test_few_unreadable_frames_are_left_out_and_named(tmp_path, texture, write_c
     report = (tmp_path / "store" / "unreadable.txt").read_text().splitlines()
     assert str(missing) in report[0] and str(cut) in report[1] and len(report) == 2
     for k in (10, 11):
-        (root / "clip" / f"{k:08d}.jpg").write_bytes(b"")
+        (root / "clip" / f"{k:08d}.jpg").write_bytes(bytes([k]))
     words = "4 of 250 frames cannot be read", str(missing), "unreadable.txt"
     refused(lambda: CropStore.build(read_got10k(root), tmp_path / "second"), *words)
 

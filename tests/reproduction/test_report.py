@@ -1,6 +1,5 @@
 """What a report says of runs: means and intervals, costs; what README, badges, figures and tables hold is what the runs give."""
 
-import ast
 import hashlib
 import json
 from types import SimpleNamespace
@@ -152,30 +151,6 @@ def test_shipped_weights_say_what_they_are(of, tmp_path, monkeypatch):
         "OTB, 2 targets",
         0.7,
     )
-
-
-def test_the_map_holds_every_module_and_imports_go_one_way():
-    package = paper.root() / "scs_siam"
-    floors = {
-        name: number
-        for number, names in enumerate(report.FLOORS.values())
-        for name in names.split()
-    }
-    assert sorted(floors) == sorted(
-        path.stem for path in package.glob("*.py") if not path.stem.startswith("__")
-    )
-    assert report.modules()["what it holds"].str.endswith(".").all()
-    for name, floor in floors.items():
-        tree = ast.parse((package / f"{name}.py").read_text())
-        nodes = [
-            node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1
-        ]
-        used = [
-            part
-            for node in nodes
-            for part in ([node.module] if node.module else [alias.name for alias in node.names])
-        ]
-        assert [part for part in used if floors.get(part, 0) > floor] == [], name
 
 
 def test_deviations_are_those_of_the_file():
