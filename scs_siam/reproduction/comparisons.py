@@ -1,4 +1,4 @@
-"""Comparisons: what the scores and speeds at hand say of one row against another, paired over seeds and sequences.
+"""Comparisons of rows by their scores and speeds, paired over seeds and sequences.
 
 A row is looked for under the names that it has in a claim, in runs and in published raw boxes.
 """
@@ -8,50 +8,46 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scs_siam.evaluation import statistics
+from scs_siam.evaluation.statistics import bootstrap_interval
 from scs_siam.reproduction import paper, profiles
+from scs_siam.runtime.files import BadInput
 
 SAME = {"SCS-Siam@0.9": "SCS-Siam"}  # one row under two names: Tables 8 and 9
-PUBLISHED = {
-    "SiameseFC": "SiamFC"
-}  # a tracker's name in the paper and that of its published raw boxes
+PUBLISHED = {"SiameseFC": "SiamFC"}  # a tracker's name in the paper and in its published boxes
 TIMED = {"SiameseFC": "SiameseFC*"}  # the same network, trained on other data
 SUPERVISED = ("accuracy", "robustness", "eao")  # metrics of VOT
-UNITS = {
+COLUMNS = {"success": "auc", "robustness": "failures"}  # of scores, by the metric of a claim
+UNITS = {  # of a metric: the factor from scores to the unit of a claim, and its name
     "success": (100, "points"),
     "precision": (100, "points"),
-    "accuracy": (1, "of overlap"),  # factor from scores to a claim's unit
+    "accuracy": (1, "of overlap"),
     "robustness": (100, "failures per 100 frames"),
     "fps": (100, "% in speed"),
 }
+NOTHING = (np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The gain of one row over another as (mean, low, high) in the claim's unit, positive where `better` is better."""
+    """The gain of one row over another as (mean, low, high), positive where `better` is better."""
 
     better: str
     worse: str
     attribute: str = ""
-    gain: tuple = (np.nan, np.nan, np.nan)  # NaN where there is too little for an interval
+    gain: tuple = NOTHING  # in the unit of the claim; NaN where there is too little data
     unit: str = ""
-    basis: str = ""  # "12 sequences, 1 seed"
+    basis: str = ""  # such as "12 sequences, 1 seed"
     lacks: tuple = ()  # which of the two has no data
-    lone: bool = (
-        False  # a single training of ours decides: what another seed would change is not known
-    )
-    reversed: bool = (
-        False  # below 0 also by the wider interval that a claim of many comparisons asks for
-    )
-    narrow: bool = (
-        False  # a network of ours narrower than the paper's stands against a published tracker
-    )
+    lone: bool = False  # a single training decides, so the effect of another seed is not known
+    reversed: bool = False  # below 0 also by the interval that many comparisons ask for
+    narrow: bool = False  # a network narrower than the paper's stands against a published tracker
 
     @property
-    def outcome(self):
-        """One of "holds", "fails", "open" (the interval has 0 in it, there is none, or a single seed decides), "unequal" and "missing".
+    def outcome(self) -> str:
+        """One of "holds", "fails", "open", "unequal" and "missing".
 
-        Unequal: a narrow network that loses against a published tracker. That says nothing of the paper's network.
+        "open": the interval contains 0, there is none, or a single seed decides. "unequal": a
+        narrow network loses against a published tracker, which says nothing of the paper's.
         """
         if self.lacks:
             return "missing"
@@ -72,22 +68,22 @@ class Scores(NamedTuple):
 
     values: object  # DataFrame (seed, sequence)
     frames: object  # Series (sequence,)
-    published: bool  # whether by the boxes that a tracker's authors published
-    width: float  # of the network; 1 where that is not said
+    published: bool  # by the boxes that the authors of a tracker published
+    width: float  # of the network; 1 where it is not known
 
 
-def split(frame):
-    """Scores a row and benchmark, {(row, benchmark): lines}, of a DataFrame that has both columns or is empty."""
+def split(frame) -> dict:
+    """Return the lines of each row and benchmark of a DataFrame, by (row, benchmark)."""
     return dict(list(frame.groupby(["row", "benchmark"]))) if len(frame) else {}
 
 
-def compare(claim, parts, place, pair, attribute="", among=1):
-    """The Comparison of a pair (better, worse) by the claim's metric on the benchmark `place`, on the sequences with an attribute.
+def compare(claim, parts: dict, benchmark: str, pair, attribute="", among=1) -> Comparison:
+    """Compare a pair (better, worse) by the claim's metric on the sequences with an attribute.
 
-    `parts` as `split` returns them. One of `among` comparisons is reversed only if its interval at 1 - 0.05 / `among` is below 0
-    (Bonferroni), since a single reversal refutes a claim.
+    `parts` comes from `split`. One of `among` comparisons counts as reversed only if its interval
+    at the level 1 - 0.05 / `among` is below 0 (Bonferroni), since one reversal refutes a claim.
     """
-    one, other = (scores(claim, parts, name, place, attribute=attribute) for name in pair)
+    one, other = (scores(claim, parts, name, benchmark, attribute=attribute) for name in pair)
     if lacks := tuple(name for name, found in zip(pair, (one, other)) if found is None):
         return Comparison(*pair, attribute, lacks=lacks)
     gains, frames = paired(one, other)
@@ -96,86 +92,72 @@ def compare(claim, parts, place, pair, attribute="", among=1):
     if gains.shape[1] < 2:
         return Comparison(*pair, attribute, basis=basis(gains))
     factor, unit = UNITS[claim.metric]
-    sign = -1 if claim.metric in paper.LOWER_IS_BETTER else 1
-    weights = (
-        frames if claim.metric in SUPERVISED else None
-    )  # VOT's means are over frames, the others' over targets
-    gain = statistics.bootstrap_interval(sign * factor * gains, weights=weights)
-    clear = (
-        gain[2] < 0
-        and statistics.bootstrap_interval(
-            sign * factor * gains, weights=weights, level=1 - 0.05 / among
-        )[2]
-        < 0
-    )
+    gains = gains * factor * (-1 if claim.metric in paper.LOWER_IS_BETTER else 1)
+    # VOT's means are over frames, the others' over targets.
+    weights = frames if claim.metric in SUPERVISED else None
+    gain = bootstrap_interval(gains, weights=weights)
+    clear = gain[2] < 0
+    if clear and among > 1:
+        clear = bootstrap_interval(gains, weights=weights, level=1 - 0.05 / among)[2] < 0
     lone = len(gains) == 1 and not (one.published and other.published) and not _one_training(pair)
     narrow = one.published != other.published and min(one.width, other.width) < 1
-    return Comparison(
-        *pair, attribute, gain, unit, basis(gains), lone=lone, reversed=clear, narrow=narrow
-    )
+    facts = {"lone": lone, "reversed": clear, "narrow": narrow}
+    return Comparison(*pair, attribute, gain, unit, basis(gains), **facts)
 
 
 def _one_training(pair):
     """Whether two rows share one training, so that their difference needs no second seed."""
-    sources = [SAME.get(name, name) for name in pair]
-    return (
-        len(
-            {
-                profiles.ROWS[name].weights_of or name if name in profiles.ROWS else name
-                for name in sources
-            }
-        )
-        == 1
-    )
+    sources = set()
+    for name in pair:
+        name = SAME.get(name, name)
+        row = profiles.ROWS.get(name)
+        sources.add(row.weights_of or name if row else name)
+    return len(sources) == 1
 
 
-def compare_speeds(pair, speeds):
-    """The Comparison of the speeds of a pair (faster, slower), a line of `speeds` a round."""
+def compare_speeds(pair, speeds) -> Comparison:
+    """Compare the speeds of a pair (faster, slower); `speeds` has a line per row and round."""
     found, device = ratios(pair, speeds)
     if not len(found):
         timed = set(speeds["row"]) if len(speeds) else ()
-        return Comparison(
-            *pair, lacks=tuple(name for name in pair if _timed(name) not in timed) or pair
-        )
+        lacks = tuple(name for name in pair if _timed(name) not in timed)
+        return Comparison(*pair, lacks=lacks or pair)
     rounds = f"{count(len(found), 'round')} on {device}"
-    gain = statistics.bootstrap_interval(100 * (found - 1)) if len(found) > 1 else (np.nan,) * 3
+    gain = bootstrap_interval(100 * (found - 1)) if len(found) > 1 else NOTHING
     return Comparison(*pair, "", gain, UNITS["fps"][1], rounds, reversed=gain[2] < 0)
 
 
-def scores(claim, parts, name, place, metric=None, attribute=""):
-    """The Scores of a row on a benchmark; None without any.
+def scores(
+    claim, parts: dict, name: str, benchmark: str, metric=None, attribute=""
+) -> Scores | None:
+    """Return the Scores of a row on a benchmark, or None.
 
-    In a claim on benchmarks (notebook 08) a tracker's published boxes go before a run of ours; an ablation compares runs of ours only.
+    In a claim on benchmarks (notebook 08) published boxes of a tracker come before a run of ours;
+    an ablation compares runs of ours only.
     """
-    own, column = (
-        SAME.get(name, name),
-        {"success": "auc", "robustness": "failures"}.get(
-            metric or claim.metric, metric or claim.metric
-        ),
-    )
+    own, metric = SAME.get(name, name), metric or claim.metric
+    column = COLUMNS.get(metric, metric)
     published = f"{PUBLISHED.get(name, name)} (published)" if claim.notebook == "08" else own
-    part = parts.get((published, place), parts.get((own, place)))
+    part = parts.get((published, benchmark), parts.get((own, benchmark)))
     if part is None or column not in part:
         return None
     values = part[column] / part["frames"] if column == "failures" else part[column]
-    part = part.assign(
-        value=values, sequence=part["sequence"].str.replace(".", "-", regex=False)
-    )  # Jogging.1 is the paper's Jogging-1
+    # Jogging.1 is the paper's Jogging-1.
+    names = part["sequence"].str.replace(".", "-", regex=False)
+    part = part.assign(value=values, sequence=names)
     if attribute:
         part = part[[attribute in codes.split() for codes in part["attributes"]]]
     part = part.dropna(subset="value")
     frames = part.drop_duplicates("sequence").set_index("sequence")["frames"]
-    width = (
-        part["width"].fillna(1).min() if "width" in part else 1.0
-    )  # a published tracker has none
+    width = part["width"].fillna(1).min() if "width" in part else 1.0  # published: not known
     values = part.pivot(index="seed", columns="sequence", values="value")
-    return Scores(values, frames, published != own and (published, place) in parts, width)
+    return Scores(values, frames, published != own and (published, benchmark) in parts, width)
 
 
-def paired(first, second):
-    """First Scores minus second over the seeds and sequences that both have (R, S), and the sequences' frames (S,).
+def paired(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """Return first minus second over shared seeds and sequences (R, S), and the frames (S,).
 
-    A published tracker has no seed and stands against every seed of the other.
+    A published tracker has no seed and is compared with every seed of the other.
     """
     one, other = first.values, second.values
     if first.published and not second.published:
@@ -187,8 +169,8 @@ def paired(first, second):
     return gains.to_numpy(), first.frames[gains.columns].to_numpy()
 
 
-def ratios(pair, speeds):
-    """Speed of the first row over that of the second, a round each (N,), and the device; none where no device timed both."""
+def ratios(pair, speeds) -> tuple[np.ndarray, str]:
+    """Return the speed of the first row over that of the second per round (N,), and the device."""
     for device, part in speeds.groupby("device", sort=False) if len(speeds) else ():
         one, other = (part.loc[part["row"] == _timed(name), "ratio"].to_numpy() for name in pair)
         rounds = min(len(one), len(other))
@@ -202,33 +184,71 @@ def _timed(name):
     return TIMED.get(own, own)
 
 
-def needs(claim, lacking, place):
-    """What the names of `lacking` lack, in words: times, runs of ours, or what other trackers left."""
+def needs(claim, lacking, benchmark: str) -> str:
+    """Return in words which data the names of `lacking` need: times, runs, or raw boxes."""
     names = list(dict.fromkeys(lacking))
     if claim.metric == "fps":
         return f"times in one process of {', '.join(names)}" if names else ""
     ours = [name for name in names if SAME.get(name, name) in profiles.ROWS]
     others = [name for name in names if name not in ours]
     kind = "supervised records" if claim.metric in SUPERVISED else "raw boxes"
-    words = (
-        f"{kind} of {', '.join(others)}" if others else "",
-        f"runs of {', '.join(ours)} on {place}" if ours else "",
-    )
-    return "; ".join(filter(None, words))
+    boxes = f"{kind} of {', '.join(others)}" if others else ""
+    runs = f"runs of {', '.join(ours)} on {benchmark}" if ours else ""
+    return "; ".join(filter(None, (boxes, runs)))
 
 
-def basis(values):
-    """What an array of scores (seeds, sequences) rests on, in words."""
+def between_seeds(found, benchmark: str, metric: str = "auc") -> tuple[float, int]:
+    """Return the standard deviation between seeds of a row's mean score, and the rows it pools.
+
+    Rows with a training of their own and more than one seed count; (NaN, 0) without any.
+    """
+    names = [name for name in found["row"].unique() if not name.endswith("(published)")]
+    rows = {name: profiles.get_row(name) for name in names}
+    trained = [name for name, row in rows.items() if row.trained and not row.weights_of]
+    part = found[(found["benchmark"] == benchmark) & found["row"].isin(trained)]
+    means = part.groupby(["row", "seed"])[metric].mean().groupby("row")
+    variance, freedom = means.var().dropna(), means.size() - 1
+    if not len(variance):
+        return float("nan"), 0
+    return float(np.sqrt(np.average(variance, weights=freedom[variance.index]))), len(variance)
+
+
+def differences(found, base: str, benchmark: str, metric: str = "auc"):
+    """Return the paired difference of each row to the row `base`, as a DataFrame.
+
+    Its columns are row, seeds, targets, difference, low and high (95 %). A pair is one sequence and
+    one seed that both rows have.
+    """
+    import pandas
+
+    part = found[found["benchmark"] == benchmark].groupby("row", sort=False)
+    axes = {"index": "seed", "columns": "sequence", "values": metric}
+    grids = {row: lines.pivot(**axes) for row, lines in part}
+    if base not in grids:
+        problem = f"the row {base} was not run, so nothing can be compared with it"
+        raise BadInput(f"{benchmark}: {problem}; run it first")
+    rows = []
+    for row, grid in grids.items():
+        seeds = grid.index.intersection(grids[base].index)
+        if row != base and len(seeds):
+            gaps = (grid.loc[seeds] - grids[base].loc[seeds]).to_numpy()
+            rows.append((row, len(seeds), gaps.shape[1], *bootstrap_interval(gaps)))
+    columns = ["row", "seeds", "targets", "difference", "low", "high"]
+    return pandas.DataFrame(rows, columns=columns)
+
+
+def basis(values: np.ndarray) -> str:
+    """Return in words what an array of scores (seeds, sequences) rests on."""
     return f"{count(values.shape[1], 'sequence')}, {count(values.shape[0], 'seed')}"
 
 
-def count(number, word):
-    """A number of things, such as "1 seed"."""
+def count(number: int, word: str) -> str:
+    """Return a number of things, such as "1 seed"."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def spread(interval, sign=""):
-    """(mean, low, high) in words; small numbers get more digits."""
+def spread(interval: tuple, sign: str = "") -> str:
+    """Return (mean, low, high) in words; small numbers get more digits."""
     digits = 1 if max(map(abs, interval)) >= 1 else 3
     mean, low, high = (f"{value:{sign}.{digits}f}" for value in interval)
     return f"{mean} ({low} to {high})"

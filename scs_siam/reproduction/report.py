@@ -4,12 +4,13 @@
 committed runs.
 """
 
+import itertools
 import re
 import shutil
 
 from scs_siam import __version__, weights
 from scs_siam.evaluation import statistics
-from scs_siam.reproduction import claims, evidence, paper, profiles, results, runs
+from scs_siam.reproduction import claims, comparisons, paper, profiles, results, runs
 from scs_siam.runtime import hardware
 from scs_siam.runtime.files import BadInput, read_json, root, sha256, write_json, write_text
 from scs_siam.train import read_metrics
@@ -123,7 +124,7 @@ def deviations():
     lines = [re.split(r"(?<!\\)\|", x.strip())[1:-1] for x in text.splitlines() if x[:1] == "|"]
     lines = [[cell.strip() for cell in line] for line in lines]
     rows = [line for line in lines if re.fullmatch(r"\W*D\d+\W*", line[0])]
-    heads = [line for line, rule in zip(lines, lines[1:]) if set("".join(rule)) <= set("-: ")]
+    heads = [line for line, rule in itertools.pairwise(lines) if set("".join(rule)) <= set("-: ")]
     if not rows or any(len(row) != len(heads[0]) for row in rows):
         problem = "holds no table whose rows start with D1, D2, ... and fit its head"
         raise BadInput(f"{path}: {problem}; restore it")
@@ -190,7 +191,7 @@ def _grid_table():
         return []
     found = results.read_scores(profile)
     benchmark = profiles.stand_ins(found["benchmark"].unique())["OTB2015"]
-    differences = evidence.differences(found, "SCS-Siam", benchmark).itertuples()
+    differences = comparisons.differences(found, "SCS-Siam", benchmark).itertuples()
     gaps = {line.row: (line.difference, line.low, line.high) for line in differences}
     table = means(found[found["benchmark"] == benchmark]).itertuples()
     rows = []
@@ -200,7 +201,7 @@ def _grid_table():
     pairs = f"{profile.training['training.pairs']:,} pairs"
     head = f"width {profile.width:g}, {pairs}, on {benchmark}"
     lines = _markdown((head, "seeds", "AUC", "minus SCS-Siam (95 % interval)"), rows)
-    spread, counted = evidence.between_seeds(found, benchmark)
+    spread, counted = comparisons.between_seeds(found, benchmark)
     if counted:
         pooled = f"(standard deviation, pooled over {counted} rows)"
         lines += ["", f"From seed to seed the AUC of a row moves by {spread:.3f} {pooled}."]

@@ -13,7 +13,7 @@ from scs_siam.config import Config
 from scs_siam.figures import plots
 from scs_siam.reproduction import (
     claims,
-    evidence,
+    comparisons,
     paper,
     profiles,
     report,
@@ -206,7 +206,7 @@ def figures_of_the_grid(found):
     )
 
     def apart(rows):
-        return evidence.differences(
+        return comparisons.differences(
             found[found["row"].isin([*rows, "SCS-Siam"])], "SCS-Siam", place
         )
 

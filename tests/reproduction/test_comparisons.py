@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scs_siam.reproduction import evidence
+from scs_siam.reproduction import comparisons
 
 
 def test_the_spread_between_seeds_is_pooled_over_rows_with_trainings_of_their_own():
@@ -24,9 +24,9 @@ def test_the_spread_between_seeds_is_pooled_over_rows_with_trainings_of_their_ow
             for name, off in (("a", 0.2), ("b", -0.2))
         ]
     )
-    assert evidence.between_seeds(found, "OTB") == (
+    assert comparisons.between_seeds(found, "OTB") == (
         pytest.approx(((0.02 * 1 + 0.01 * 2) / 3) ** 0.5),
         2,
     )
-    spread, rows = evidence.between_seeds(found[found["seed"] == 0], "OTB")
+    spread, rows = comparisons.between_seeds(found[found["seed"] == 0], "OTB")
     assert np.isnan(spread) and rows == 0
