@@ -22,7 +22,8 @@ def api() -> str:
     public = ", ".join(f"`{name}`" for name in scs_siam.__all__)
     parts = ["# The package\n", f"`import scs_siam` gives {public}.\n"]
     for name in sorted(names, key=lambda name: name.count(".") > 1 or name.endswith("__")):
-        parts.append(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n")
+        members = "" if name == "scs_siam" else "   :members:\n"
+        parts.append(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{members}```\n")
     return "\n".join(parts)
 
 

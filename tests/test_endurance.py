@@ -188,7 +188,7 @@ def test_a_pool_names_a_killed_process_and_leaves_none(tmp_path, refused):
         with parallel.Pool(1, ready) as pool:
             pool.submit(fall).result()
 
-    refused(use, "ended from outside", "fewer jobs")
+    refused(use, "was killed", "fewer jobs")
     number = os.fork()
     if number == 0:
         pool = parallel.Pool(1, ready)

@@ -51,11 +51,17 @@ METHODS = (
 KNOWN = {"hardware": {"ctypes"}, "pack": {"tarfile"}, "sweeps": {"socket"}}
 
 
-CORE = [
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+DOTTED = {
+    path: ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for path in MODULES
-    if path.name not in ("__init__.py", "__main__.py") and path.parent.name != "figures"
+    if not path.name.startswith("__")
+}
+LATER = [
+    name
+    for path, name in DOTTED.items()
+    if path.parent.name in ("figures", "reproduction", "tools")
 ]
+CORE = [name for name in DOTTED.values() if name not in LATER and name != "scs_siam.cli"]
 
 
 def parsed(name, sources):
@@ -166,7 +172,7 @@ def refuse(*arguments, **more):
 for name in ("connect", "connect_ex", "sendto", "bind"):
     setattr(socket.socket, name, refuse)
 socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refuse
-for name in {CORE + [path.stem for path in MODULES if path.stem not in CORE and not path.stem.startswith("__")]}:
+for name in {CORE + LATER}:
     importlib.import_module(name)
     if name == {CORE[-1]!r}:
         heavy = {{"got10k", "pandas", "papermill", "seaborn", "shapely", "yaml", "nbformat", "IPython"}} & set(sys.modules)

@@ -103,7 +103,7 @@ def read_otb(root, sequences=None) -> list[Sequence]:
 
 def _is_otb_truth(path):
     named = re.fullmatch(r"groundtruth_rect(\.\d)?\.txt", path.name)
-    return bool(named and path.is_file() and read_text(path).strip())  # Human4 has an empty one
+    return bool(named and path.is_file() and path.read_bytes().strip())  # Human4 has an empty one
 
 
 def _sequence_folders(root):

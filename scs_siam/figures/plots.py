@@ -22,7 +22,7 @@ from scs_siam.figures import (
 )
 from scs_siam.reproduction import paper
 from scs_siam.reproduction.report import means
-from scs_siam.reproduction.scoreboards import ATTRIBUTES, BASELINE, at_hand, printed_scores
+from scs_siam.reproduction.tables import ATTRIBUTES, BASELINE, at_hand, printed_scores
 from scs_siam.runtime.files import BadInput
 
 SHOWN = (

@@ -7,7 +7,7 @@ import pytest
 from scs_siam import figures
 from scs_siam.evaluation.metrics import overlap
 from scs_siam.figures import moments, plots
-from scs_siam.reproduction import paper, scoreboards
+from scs_siam.reproduction import paper, tables
 
 SKILLS = {
     "SCS-Siam": 0.6,
@@ -104,10 +104,10 @@ def test_figure8_has_a_panel_an_attribute_that_counts_targets_and_one_legend(dat
     panels = plots.figure8(curves, results).axes
     titles = [axes.get_title() for axes in panels]
     targets = results.drop_duplicates("sequence")["attributes"]
-    for title, (code, name) in zip(titles, scoreboards.ATTRIBUTES.items()):
+    for title, (code, name) in zip(titles, tables.ATTRIBUTES.items()):
         assert title.startswith(f"{name} ({targets.str.contains(code).sum()})")
     assert (
-        list(scoreboards.ATTRIBUTES) == list(paper.ATTRIBUTES)
+        list(tables.ATTRIBUTES) == list(paper.ATTRIBUTES)
         and titles[10] == "scale variation (0)\nno target"
     )
     assert [axes.get_legend() is not None for axes in panels] == [False] * 11 + [True]

@@ -577,7 +577,7 @@ def test_a_file_that_holds_no_claims_is_refused(tmp_path, content):
         (3, "nobody", "fps", "nobody"),
         (3, "RNN", "speed", "speed"),
         (3, "RNN", "fps", "is empty"),
-        (3, "UDT", "real_time", "is no number"),
+        (3, "UDT", "real_time", "is not a number"),
         (4, "UDT", "precision", "11 rows"),
     ],
 )
@@ -591,4 +591,4 @@ def test_the_module_imports_nothing_heavy():
     imported = {
         alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names
     }
-    assert imported == {"ast", "csv", "functools", "operator"}
+    assert imported == {"ast", "csv", "functools", "itertools", "operator"}

@@ -19,7 +19,6 @@ from scs_siam.reproduction import (
     report,
     results,
     runs,
-    scoreboards,
     tables,
 )
 from scs_siam.runtime.files import BadInput
@@ -265,16 +264,14 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
         "table2": tables.table2(sets),
         "variants": tables.variants(),
     }
+    made |= {f"table{number}": getattr(tables, f"table{number}")(found) for number in (4, 8, 10)}
     made |= {
-        f"table{number}": getattr(scoreboards, f"table{number}")(found) for number in (4, 8, 10)
-    }
-    made |= {
-        f"table{number}": getattr(scoreboards, f"table{number}")(found, claims.speeds(quarter))
+        f"table{number}": getattr(tables, f"table{number}")(found, claims.speeds(quarter))
         for number in (3, 5, 9)
     }
     made |= {
-        "table6": scoreboards.table6(summary, supervised),
-        "table7": scoreboards.table7(summary, supervised, claims.speeds(quarter)),
+        "table6": tables.table6(summary, supervised),
+        "table7": tables.table7(summary, supervised, claims.speeds(quarter)),
     }
     monkeypatch.setenv("SCS_FIGURES", str(tmp_path))
     for name, frame in made.items():
@@ -320,12 +317,12 @@ def test_readme_block(of, tmp_path):
     assert "0.618 | 0.827 |" in block and "*printed in the paper*" in block  # Table 9
     assert "6,000 training pairs in 2.0 minutes (50.0 pairs/s" in block
     assert (
-        "| tracking | plain 400, fast 100 ms a frame; fast is 4.0 times as fast as plain | CPU 1, 2 of 4 cores |"
+        "| tracking | plain 400, fast 100 ms per frame; fast is 4.0 times as fast as plain | CPU 1, 2 of 4 cores |"
         in block
     )
     assert (
-        "| training | store 800.0, step 6.2 pairs/s; fp32, step at 50% of a matrix product; 4.0 times as fast as plain. "
-        "GOT-10k at these costs: 347 GB and 3.9 core hours for a store of all frames, 35 GB and 0.4 for every tenth; "
+        "| training | store 800.0, step 6.2 pairs/s; fp32; a step reaches 50% of a matrix product; 4.0 times as fast as "
+        "plain. GOT-10k would need 347 GB and 3.9 core hours for a store of all frames, 35 GB and 0.4 core hours for every tenth; "
         "4,667,500 pairs in 1 hours | CPU 1, 2 of 4 cores |" in block
     )
     verdicts = claims.summary(of).set_index("verdict")["claims"]

@@ -53,7 +53,7 @@ def test_work_of_unknown_length_says_a_line_a_minute(clock, capsys):
             progress.show(done)
             clock.now += 0.25
     lines = [line[9:] for line in capsys.readouterr().err.splitlines()]
-    assert lines == ["241 frames, 4.0 frames/s", "481 frames, 4.0 frames/s"]
+    assert lines == ["241 frames, 4.0 FPS", "481 frames, 4.0 FPS"]
 
 
 def test_a_terminal_gets_a_bar(monkeypatch, capsys):

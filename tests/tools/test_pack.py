@@ -147,12 +147,12 @@ def test_bad_requests_are_one_line(packed, refused, monkeypatch, capsys):
         "--test",
     )
     monkeypatch.setattr(pack, "PART", 20_000)
-    refused(lambda: pack.make(of, place / "small"), "fits into no part")
+    refused(lambda: pack.make(of, place / "small"), "does not fit a part")
     for line, words in (
         ("make --rows Siam", "no row 'Siam'"),
         ("make --seeds one", "--seeds one"),
         ("make --profile full", "--train ROOT"),
-        ("run --minutes 1", "no card is at hand"),
+        ("run --minutes 1", "PyTorch finds no GPU"),
     ):
         with pytest.raises(SystemExit) as stop:
             pack.main(line.split())

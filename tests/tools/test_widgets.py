@@ -225,7 +225,7 @@ def test_the_bar_moves_ten_times_a_second_at_most(ipywidgets):
         now[0] = done / 64  # 64 FPS
         progress.show(done)
     assert moves == [*range(7, 100, 7), 100] and progress.words.value.startswith(
-        "100% of 100 frames, 63.4 frames/s"
+        "100% of 100 frames, 63.4 FPS"
     )
 
 

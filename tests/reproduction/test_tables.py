@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scs_siam.reproduction import paper, profiles, scoreboards, tables
+from scs_siam.reproduction import paper, profiles, tables
 
 SKILLS = {
     "SCS-Siam": 0.6,
@@ -89,9 +89,7 @@ def speeds():
 @pytest.fixture
 def table(results, speeds):
     """table(number): a scoreboard of the made-up results."""
-    return lambda number: getattr(scoreboards, f"table{number}")(
-        results, *[speeds] * (number in TIMED)
-    )
+    return lambda number: getattr(tables, f"table{number}")(results, *[speeds] * (number in TIMED))
 
 
 @pytest.mark.parametrize(
@@ -134,15 +132,15 @@ def test_speeds_are_those_timed_in_turn_not_those_of_the_runs(table):
         )
     line = table(9).set_index("tracker").filter(regex="^(fps|speed)").loc["SCS-Siam"]
     assert line.to_dict() == {
-        "fps, printed": 73,
-        "fps, measured on CPU 1": 30.0,
+        "FPS, printed": 73,
+        "FPS, measured on CPU 1": 30.0,
         "speed over SiameseFC, printed": 0.85,
         "speed over SiameseFC*, measured on CPU 1": 0.75,
     }
 
 
 def test_places_compare_the_order_of_the_rows_that_were_run(results, table):
-    table = table(9).set_index("tracker").filter(like="place by success").dropna()
+    table = table(9).set_index("tracker").filter(like="rank by success").dropna()
     order = results.groupby("row")["auc"].mean().loc[table.index].rank(ascending=False)
     assert (
         table.iloc[:, 0].to_dict() == {"SCA-Siam": 1, "SCS-Siam": 2, "SiameseFC*": 3}
@@ -157,10 +155,7 @@ def test_places_are_over_the_seeds_that_all_rows_have(results, speeds):
     )
     lucky = lucky[(lucky["row"] != "SCA-Siam") | (lucky["seed"] != 2)]
     table = (
-        scoreboards.table9(lucky, speeds)
-        .set_index("tracker")
-        .filter(like="place by success")
-        .dropna()
+        tables.table9(lucky, speeds).set_index("tracker").filter(like="rank by success").dropna()
     )
     order = (
         results[results["seed"] < 2]
@@ -180,7 +175,7 @@ def test_published_boxes_and_our_baseline_follow_the_printed_rows(table):
     }
     assert table["note"].iloc[24:].to_dict() == notes
     assert table.loc["CFNet (published)", "seeds"] == 1 and np.isnan(
-        table.loc["CFNet (published)", "fps, measured on CPU 1"]
+        table.loc["CFNet (published)", "FPS, measured on CPU 1"]
     )
     assert (
         np.isnan(table.loc["CFNet", "success, measured on SynOTB"])
@@ -228,14 +223,19 @@ def test_tables_of_vot_name_every_meaning_of_robustness(vot, speeds, number):
     frames = [frame.assign(benchmark=f"SynVOT201{number}") for frame in vot] + [speeds] * (
         number in TIMED
     )
-    table = getattr(scoreboards, f"table{number}")(*frames).set_index("tracker")
+    table = getattr(tables, f"table{number}")(*frames).set_index("tracker")
     assert list(table.index) == list(paper.table(number)["tracker"])
     place = f"measured on SynVOT201{number}"
-    assert table.loc[
-        "SCS-Siam", [f"{name}, {place}" for name in scoreboards.VOT_SCORES]
-    ].tolist() == [0.55, 1.5, 2.0, 0.8, 0.7, 0.25]
+    assert table.loc["SCS-Siam", [f"{name}, {place}" for name in tables.VOT_SCORES]].tolist() == [
+        0.55,
+        1.5,
+        2.0,
+        0.8,
+        0.7,
+        0.25,
+    ]
     assert table.loc["SCS-Siam", ["seeds", "targets"]].tolist() == [2, 3] and (
-        "fps, measured on CPU 1" in table
+        "FPS, measured on CPU 1" in table
     ) == (number == 7)
     assert np.isnan(table.loc["SCA-Siam", f"EAO, {place}"]) and table.loc[
         "SiameseFC", "note"
@@ -245,18 +245,16 @@ def test_tables_of_vot_name_every_meaning_of_robustness(vot, speeds, number):
 
 def test_the_paper_s_benchmark_goes_before_what_stands_in_for_it(results):
     both = pd.concat([results, results.assign(benchmark="OTB12")])
-    assert "success, measured on OTB12" in scoreboards.table10(
+    assert "success, measured on OTB12" in tables.table10(
         both
-    ) and "success, OTB2015, printed" in scoreboards.table10(both)
-    assert scoreboards.at_hand(both.assign(benchmark="UAV123"), "OTB2015") is None
-    assert not scoreboards.printed_scores("OTB12") and not scoreboards.printed_scores("SynUAV123")
-    assert scoreboards.printed_scores("OTB2015")["CFNet (published)"] == {
+    ) and "success, OTB2015, printed" in tables.table10(both)
+    assert tables.at_hand(both.assign(benchmark="UAV123"), "OTB2015") is None
+    assert not tables.printed_scores("OTB12") and not tables.printed_scores("SynUAV123")
+    assert tables.printed_scores("OTB2015")["CFNet (published)"] == {
         "precision": 0.777,
         "success": 0.586,
     }
-    assert scoreboards.printed_scores("UAV123") == {
-        "SCS-Siam": {"precision": 0.752, "success": 0.524}
-    }
+    assert tables.printed_scores("UAV123") == {"SCS-Siam": {"precision": 0.752, "success": 0.524}}
 
 
 def test_without_any_run_a_table_is_what_the_paper_prints(
@@ -268,7 +266,7 @@ def test_without_any_run_a_table_is_what_the_paper_prints(
         for number in range(3, 11)
     }
     found = [
-        getattr(scoreboards, f"table{number}")(*(frame[:0] for frame in made))
+        getattr(tables, f"table{number}")(*(frame[:0] for frame in made))
         for number, made in frames.items()
     ]
     for number, table in zip(range(3, 11), found):
