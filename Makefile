@@ -64,8 +64,9 @@ reproduce: $(STAMP) ## train, track and score all that is not up to date, then t
 # The smoke runs come first, since two notebooks must not make them at once. Then one pytest session, so one closing line for all: every
 # notebook with profile=smoke (one after another on the first worker, judged by its asserts), the tests, and the stored notebooks cell by
 # cell against what they print now. One thread each, as `notebooks` has it.
-test: $(STAMP) ## ruff, the tests, the stored notebooks (strict nbval) and every notebook with profile=smoke
-	@$(BIN)/python -m ruff check --quiet
+test: $(STAMP) ## ruff, import-linter, the tests, the stored notebooks (strict nbval) and every notebook with profile=smoke
+	@$(BIN)/python -m ruff check --quiet && $(BIN)/python -m ruff format --check --quiet
+	@PYTHONPATH=. $(BIN)/lint-imports --config pyproject.toml >/dev/null || { PYTHONPATH=. $(BIN)/lint-imports; exit 1; }
 	@OMP_NUM_THREADS=1 $(BIN)/scs-siam reproduce --profile smoke --no-notebooks --jobs 2
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
 		--nbval --nbval-current-env --nbval-cell-timeout=180 $(TESTS) $(NOTEBOOKS)

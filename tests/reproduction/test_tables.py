@@ -186,7 +186,7 @@ def test_published_boxes_and_our_baseline_follow_the_printed_rows(table):
     )
     assert (
         np.isnan(table.loc["CNNSI", "speed over SiameseFC, printed"])
-        and table.loc["CNNSI", "note"] == "printed as < 1 fps"
+        and table.loc["CNNSI", "note"] == "printed as < 1 FPS"
     )
 
 
