@@ -1,4 +1,4 @@
-"""torch.hub: torch.hub.load(FOLDER, "scs_siam", source="local") gives a tracker that is ready for init(frame, box) and update(frame)."""
+"""Entry point of torch.hub: torch.hub.load(FOLDER, "scs_siam", source="local")."""
 
 from scs_siam.config import Config
 from scs_siam.model import SiameseNet
@@ -9,9 +9,10 @@ dependencies = ["cv2", "numpy", "safetensors", "torch"]
 
 
 def scs_siam(pretrained=True, device="cpu", precision="fast", **settings):
-    """The tracker: with the network that comes with the package, or untrained at the paper's width; `settings` as "tracking.scales"=1.
+    """Return the tracker with the pretrained network, or an untrained one of the paper's width.
 
-    tracker.init(frame, box), then box = tracker.update(frame): frames RGB uint8 (H, W, 3), boxes (x, y, w, h), 0-based pixels.
+    Use it as tracker.init(frame, box), then box = tracker.update(frame). Frames are RGB uint8
+    (H, W, 3), boxes (x, y, w, h) in pixels from 0. `settings` are such as **{"tracking.scales": 1}.
     """
     model, config = load_weights(shipped()) if pretrained else (None, Config.preset())
     config = config.replace(**settings)

@@ -186,7 +186,7 @@ class Tracker:
         return tuple(mean_colour(frame).tolist())
 
     def _masked(self, pixels, side, size, frame_shape):
-        """The masked twin of a crop, from the last box; all beyond the frame is background (D17)."""
+        """The masked crop, from the last box; everything beyond the frame is background (D17)."""
         rectangles = [from_center(self.centre, self.size), (0, 0, frame_shape[1], frame_shape[0])]
         box, frame = box_in_crop(rectangles, self.centre, side, size)
         inside = soft_mask(pixels.shape, box, 0.0) * soft_mask(pixels.shape, frame, 0.0)

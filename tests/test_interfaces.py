@@ -57,7 +57,7 @@ def test_got10ks_experiment_runs_and_scores_the_tracker(otb, tiny, tmp_path, mon
     sequences = benchmarks.read_otb(otb)
 
     class Dataset(list):
-        seq_names = [sequence.name for sequence in sequences]
+        seq_names = tuple(sequence.name for sequence in sequences)
 
         def __getitem__(self, name):
             return super().__getitem__(self.seq_names.index(name))

@@ -37,7 +37,7 @@ def edit(path, change):
     with safe_open(path, framework="pt") as file:
         notes, tensors = (
             dict(file.metadata()),
-            {name: file.get_tensor(name) for name in file.keys()},
+            {name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118
         )
     change(tensors, notes)
     save_file(tensors, path, metadata=notes)

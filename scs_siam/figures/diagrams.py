@@ -1,18 +1,21 @@
-"""Diagrams drawn from a network itself: Figure 1 (architecture) and Figure 2 (what a feature sees). One unit is one inch."""
+"""Diagrams that are drawn from a network: Figures 1, 2, 5 and 6. One unit is one inch."""
 
 import numpy as np
+import torch
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 from matplotlib.path import Path
 
-from scs_siam.figures import GREEN, GREY, TINTS, VERMILLION, WIDTH, chart, styled
+from scs_siam.figures import BLUE, GREEN, GREY, TINTS, VERMILLION, WIDTH, chart, styled
 from scs_siam.figures.panels import CASING, draw_image
 from scs_siam.model import shapes, trace
+from scs_siam.runtime.files import BadInput
 
 SMALL = 6.8  # points
+POOLS = {"average": "GAP", "maximum": "GMP"}
 
 
 def canvas(height, width=WIDTH, photographs=False):
-    """A Chart with one axes that covers it and measures inches."""
+    """Return a Chart and one axes that covers it and measures inches."""
     figure = chart(height, width, photographs, layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
@@ -45,7 +48,7 @@ def block(axes, x, y, text, tint, width=0.5, height=0.34):
 
 
 def node(axes, x, y, symbol):
-    """A circle with +, x or * in it; strokes, not letters, so that the sign stands in the middle."""
+    """Draw a circle with +, x or * in it, made of strokes so that the sign is centred."""
     axes.add_patch(Circle((x, y), 0.09, facecolor="white", edgecolor="black", linewidth=0.9))
     for turn in {"+": (0, 90), "x": (45, 135), "*": (0, 60, 120)}[symbol]:
         dx, dy = 0.05 * np.cos(np.radians(turn)), 0.05 * np.sin(np.radians(turn))
@@ -55,7 +58,7 @@ def node(axes, x, y, symbol):
 
 
 def arrow(axes, *points):
-    """A line through points with a head at the last one."""
+    """Draw a line through points with a head at the last one."""
     axes.add_patch(
         FancyArrowPatch(
             path=Path(points),
@@ -71,9 +74,9 @@ def arrow(axes, *points):
 
 
 def slab(axes, x, y, shape, tint, name="", above=""):
-    """A feature map (channels, h, w) as a solid centred at x, y: channels across, h upwards, w into the page; returns its half width.
+    """Draw a feature map (channels, h, w) as a cuboid centred at x, y; return half its width.
 
-    Its shape is written below it, after its `name`, and a word `above` it.
+    Channels run across, h upwards and w into the page. Its `name` and shape are written below it.
     """
     across, up = 0.011 * np.sqrt(shape[0]), 0.085 * np.sqrt(shape[1])
     back = np.array([0.3 * up, 0.2 * up])
@@ -91,12 +94,12 @@ def slab(axes, x, y, shape, tint, name="", above=""):
 
 
 def times(shape):
-    """The text of a shape, 384 x 6 x 6 with real multiplication signs."""
+    """Format a shape, such as 384×6×6."""
     return "×".join(str(side) for side in shape)
 
 
 def picture(axes, x, y, side, image, label):
-    """An image (H, W, 3) or map (H, W) as a square of `side` inches centred at x, y, with a label below."""
+    """Draw an image (H, W, 3) or map (H, W) as a square of `side` inches with a label below."""
     inset = axes.inset_axes((x - side / 2, y - side / 2, side, side), transform=axes.transData)
     draw_image(inset, image)
     inset.spines[:].set(visible=True, linewidth=0.7)
@@ -105,7 +108,10 @@ def picture(axes, x, y, side, image, label):
 
 @styled
 def architecture(config, pictures):
-    """Twin of Figure 1 for a ModelConfig. `pictures`: T, T_sm, S, S_sm (size, size, 3) and the response g (r, r); sizes are theirs."""
+    """Counterpart of Figure 1 for a ModelConfig.
+
+    `pictures` are T, T_sm, S, S_sm (size, size, 3) and the response map g (r, r).
+    """
     size = shapes(config, len(pictures[0]), len(pictures[2]))
     figure, axes = canvas(4.4)
     ends = [
@@ -125,7 +131,7 @@ def architecture(config, pictures):
 
 
 def _key(config):
-    """What the letters of Figure 1 stand for."""
+    """The legend of Figure 1."""
     attention = {
         "channel": "Δ: channel attention, Sec. 3.3",
         "spatial": "Ω: spatial attention, Sec. 3.4",
@@ -146,7 +152,7 @@ def _key(config):
 
 
 def _branch(axes, config, size, name, rows, names, images):
-    """One branch of Figure 1, from its images at heights `rows` to its features; returns the height at which it ends."""
+    """Draw a branch of Figure 1 from its images at heights `rows`; return the height of its end."""
     image, y = names[0], sum(rows) / 2
     if not config.fusion:
         rows, names, images = (y,), names[:1], images[:1]
@@ -194,13 +200,11 @@ def _branch(axes, config, size, name, rows, names, images):
 
 
 def _attend(axes, config, name, y, x):
-    """The attention modules of a branch and the skip connection around them; returns the height at which the branch ends."""
+    """Draw attention and skip connection of a branch; return the height of its end."""
     if not config.attention or (name == "X" and not config.attention_on_search):
         axes.plot([x, 5.2], [y, y], color="black", linewidth=0.9)
         return y
-    up, prime = (
-        (1, "") if name == "Z" else (-1, "′")
-    )  # attention on the search branch has weights of its own
+    up, prime = (1, "") if name == "Z" else (-1, "′")  # the search branch has its own weights
     for number, kind in enumerate(config.attention):
         place = 4.31 + 0.44 * number
         arrow(axes, (x, y), (place - 0.16, y))
@@ -229,9 +233,9 @@ def _attend(axes, config, name, y, x):
 
 @styled
 def feature_space(config, image, box, cells=((2, 2), (0, 5))):
-    """Twin of Figure 2: two cells (row, column) of psi, green and orange, and the squares of the image (size, size, 3) that they see.
+    """Counterpart of Figure 2: the receptive fields of two cells (row, column) of psi.
 
-    `box`: the target (x, y, w, h) in pixels of the image, drawn dotted.
+    `box` is the target (x, y, w, h) in pixels of the image (size, size, 3), drawn dotted.
     """
     layer, colours = trace(config, len(image))[-1], (GREEN, VERMILLION)
     figure, axes = canvas(2.7, photographs=True)
@@ -281,7 +285,7 @@ def feature_space(config, image, box, cells=((2, 2), (0, 5))):
 
 
 def _cube(axes, low, side, layer, marked):
-    """The features as a solid of `side` inches with a square a cell on its front; `marked` cells run through it in their colours."""
+    """Draw the features as a cuboid; `marked` is {(row, column): colour}."""
     cell, back = side / layer.side, np.array([0.62, 0.4])
     for row in range(layer.side):
         for column in range(layer.side):
@@ -300,3 +304,179 @@ def _cube(axes, low, side, layer, marked):
                         corners, facecolor=colour or TINTS["psi"], edgecolor="black", linewidth=0.5
                     )
                 )
+
+
+@torch.no_grad()
+def channel_weights(module, p):
+    """Return the channel weights (Eq. 5) of features P (1, C, H, W).
+
+    The result is {"GAP": (C,), "GMP": (C,), "omega": (C,)}, each pooling after its sigmoid.
+    """
+    pooled = {"average": p.mean((2, 3)), "maximum": p.amax((2, 3))}
+    parts = {
+        POOLS[pool]: torch.sigmoid((module.shared or module.branches[pool])(pooled[pool]))
+        for pool in module.pools
+    }
+    return {
+        name: values[0].cpu().numpy()
+        for name, values in {**parts, "omega": module.weights(p)}.items()
+    }
+
+
+@styled
+def channel_attention(module, p):
+    """Counterpart of Figure 5: a ChannelAttention, and its weights for features P (1, C, H, W)."""
+    figure, axes = canvas(3.55)
+    shape, y = tuple(p.shape[1:]), 2.6
+    half = slab(axes, 0.4, y, shape, "psi", "P  ")
+    rows = dict(zip(module.pools, (y + 0.35, y - 0.35) if len(module.pools) == 2 else (y,)))
+    late = module.fusion == "sum_then_sigmoid"  # D5
+    join = 4.02 if late else 4.62
+    for pool, row in rows.items():
+        arrow(axes, (0.4 + half, y), (0.78, y), (0.78, row), (0.93, row))
+        end = _stages(axes, row, POOLS[pool], _sizes(module, shape[0]), late)
+        arrow(axes, (end, row), (join, row), (join, y + np.sign(row - y) * 0.09))
+    node(axes, join, y, "+")
+    if late:
+        block(axes, 4.46, y, "Sigmoid", "Delta", 0.52, 0.28)
+        arrow(axes, (join + 0.09, y), (4.2, y))
+    arrow(axes, (4.72 if late else join + 0.09, y), (5.16, y))
+    axes.text(4.94, y + 0.04, f"ω  {shape[0]}", ha="center", va="bottom", fontsize=SMALL)
+    node(axes, 5.25, y, "x")
+    half = slab(axes, 5.75, y, shape, "Delta", "S  ")
+    arrow(axes, (5.34, y), (5.75 - half, y))
+    arrow(axes, (0.7, y), (0.7, y + 0.72), (5.25, y + 0.72), (5.25, y + 0.09))
+    axes.text(2.8, y + 0.75, "skip connection", ha="center", va="bottom", fontsize=SMALL)
+    _sorted_weights(figure.add_axes((0.075, 0.115, 0.9, 0.32)), channel_weights(module, p))
+    return figure
+
+
+def _sizes(module, channels):
+    """Output sizes of pooling, FC1, ReLU, FC2 and sigmoid."""
+    small = (module.shared or module.branches[module.pools[0]])[0].out_features
+    return times((channels, 1, 1)), small, small, channels, channels
+
+
+def _stages(axes, y, pool, sizes, late):
+    """Draw one row of Figure 5 with the sizes below; return the x of its end."""
+    x = 0.93
+    names = [pool, "FC1", "ReLU", "FC2"] + ([] if late else ["Sigmoid"])
+    for number, (name, size) in enumerate(zip(names, sizes)):
+        width = 0.54 if name == "Sigmoid" else 0.44
+        if number:
+            arrow(axes, (x - 0.2, y), (x, y))
+        block(axes, x + width / 2, y, name, "Delta", width, 0.28)
+        axes.text(x + width / 2, y - 0.17, size, ha="center", va="top", fontsize=SMALL)
+        x += width + 0.2
+    return x - 0.2
+
+
+def _sorted_weights(axes, weights):
+    """Plot the weights of all channels, sorted by omega."""
+    order = np.argsort(weights["omega"], kind="stable")
+    for (name, values), colour, marker in zip(weights.items(), (GREEN, VERMILLION), ("o", "x")):
+        axes.plot(
+            values[order],
+            marker,
+            color=colour,
+            markersize=2.5,
+            markeredgewidth=0.7,
+            label=f"{name}, after a sigmoid",
+        )
+    axes.plot(weights["omega"][order], color=BLUE, label="ω")
+    axes.set(
+        xlabel="channel, in the order of ω",
+        ylabel="weight",
+        ylim=(0, 2),
+        yticks=(0, 0.5, 1, 1.5, 2),
+        xlim=(0, len(order) - 1),
+    )
+    axes.legend(loc="upper left", ncols=3, borderaxespad=0.2, handletextpad=0.4)
+
+
+@torch.no_grad()
+@styled
+def spatial_attention(module, u, image):
+    """Counterpart of Figure 6: a SpatialAttention, and its softmax map for features U (1, C, H, W).
+
+    `image` (size, size, 3) is the crop from which the features come.
+    """
+    if module.context is None or module.transform is None:
+        raise BadInput(
+            "Figure 6 shows context and transform model; use a network that has both "
+            "(model.spatial_parts)"
+        )
+    shape = tuple(u.shape[1:])
+    flat, small = times((1, *shape[1:])), times((module.transform[0].out_channels, *shape[1:]))
+    figure, axes = canvas(2.75)
+    top, low = 2.1, 0.6
+    half = slab(axes, 0.4, top, shape, "psi", "U  ")
+    _frame(axes, (0.86, 1.72, 3.2, 2.46), "context model")
+    _frame(axes, (0.6, 0.22, 4.7, 0.98), "transform model")
+    _chain(axes, top, 0.4 + half, ((1.29, "Conv 1×1", flat), (2.22, "Softmax", flat)), 2.86)
+    node(axes, 2.95, top, "x")
+    if module.product == "matrix":  # D7
+        axes.text(2.95, top - 0.17, "matrix", fontsize=SMALL, ha="center", va="top")
+    arrow(axes, (0.72, top), (0.72, 2.56), (2.95, 2.56), (2.95, top + 0.09))
+    arrow(axes, (3.04, top), (3.4, top), (3.4, 1.35), (0.35, 1.35), (0.35, low), (0.7, low))
+    stages = [
+        ("Conv 1×1", small),
+        ("BatchNorm", small),
+        ("ReLU", small),
+        ("Conv 1×1", times(shape)),
+        ("Sigmoid", times(shape)),
+    ]
+    _chain(
+        axes,
+        low,
+        None,
+        [(1.01 + 0.83 * number, *stage) for number, stage in enumerate(stages)],
+        4.93,
+    )
+    node(axes, 5.02, low, "x")
+    arrow(
+        axes, (0.72, 2.56), (0.72, 2.67), (3.7, 2.67), (3.7, 1.35), (5.02, 1.35), (5.02, low + 0.09)
+    )
+    axes.text(4.36, 1.32, "skip connection", fontsize=SMALL, ha="center", va="top")
+    half = slab(axes, 5.6, low, shape, "Omega", "V  ")
+    arrow(axes, (5.11, low), (5.6 - half, low))
+    attention = module.context_map(u)[0, 0].cpu().numpy()
+    picture(axes, 4.36, 2.14, 0.96, image, "T")
+    picture(
+        axes,
+        5.5,
+        2.14,
+        0.96,
+        attention,
+        f"Softmax of T, {attention.min():.2f} to {attention.max():.2f}",
+    )
+    return figure
+
+
+def _frame(axes, corners, name):
+    """Draw a dashed frame (left, low, right, high) with its name in the upper left corner."""
+    left, low, right, high = corners
+    axes.add_patch(
+        FancyBboxPatch(
+            (left, low),
+            right - left,
+            high - low,
+            boxstyle="round,pad=0,rounding_size=0.06",
+            fill=False,
+            edgecolor=GREY,
+            linewidth=0.8,
+            linestyle=(0, (4, 2)),
+        )
+    )
+    axes.text(left + 0.06, high - 0.04, name, ha="left", va="top", fontsize=SMALL, color=GREY)
+
+
+def _chain(axes, y, start, stages, end):
+    """Draw boxes (x, name, output size) joined by arrows from `start`, if any, to `end`."""
+    for x, name, size in stages:
+        if start is not None:
+            arrow(axes, (start, y), (x - 0.31, y))
+        block(axes, x, y, name, "Omega", 0.62, 0.28)
+        axes.text(x, y - 0.17, size, ha="center", va="top", fontsize=SMALL)
+        start = x + 0.31
+    arrow(axes, (start, y), (end, y))

@@ -1,7 +1,7 @@
-"""Plots of scores: Figures 7, 8 and 10, sigma (Table 8), gain against cost (Table 9), and differences with their intervals.
+"""Plots of training and of scores: Figures 7, 8 and 10, Tables 8 and 9 as plots, intervals.
 
-Each is drawn from a DataFrame alone. What the paper prints is marked only on the paper's own benchmark; on a stand-in the values would not
-compare.
+Each plot is drawn from a DataFrame. Values that the paper prints are marked only on the paper's own
+benchmark, because on a stand-in they cannot be compared.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ from scs_siam.figures import (
     BLUE,
     GREEN,
     GREY,
-    LOOKS,
     PURPLE,
     ROLES,
+    TRACKER_STYLES,
     VERMILLION,
     chart,
-    looks,
     styled,
+    tracker_styles,
 )
 from scs_siam.reproduction import paper
 from scs_siam.reproduction.report import means
@@ -35,7 +35,7 @@ SHOWN = (
     "SiamFC (published)",
     "CFNet (published)",
     "untrained",
-)  # the rows that Figures 7, 8 and 10 draw
+)  # rows of Figures 7, 8 and 10
 SIGMAS = {
     "SCS-Siam@0.0": 0.0,
     "SCS-Siam@0.3": 0.3,
@@ -45,18 +45,117 @@ SIGMAS = {
     "SCS-Siam@1.0": 1.0,
 }
 MASKED_TEST = "SCS-Siam@0.9-test"
-STEPS = (
-    GREY,
-    VERMILLION,
-    BLUE,
-    GREEN,
-    PURPLE,
-)  # of a frame: crop, first block, body, correlation, peak
+STEP_COLOURS = (GREY, VERMILLION, BLUE, GREEN, PURPLE)  # crop, first block, body, correlation, peak
 MARKERS = "os^DvPX*<>ph8d"
 
 
+@styled
+def training_curve(metrics):
+    """Plot the loss (Eq. 7) and the learning rate over the training pairs seen.
+
+    `metrics` holds the arrays pairs, epoch, loss and learning_rate of a run's metrics.csv.
+    """
+    figure = chart(2.6)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    pairs, loss = np.asarray(metrics["pairs"]), np.asarray(metrics["loss"])
+    epochs = np.unique(metrics["epoch"])
+    ends = [pairs[metrics["epoch"] == epoch].max() for epoch in epochs]
+    means = [loss[metrics["epoch"] == epoch].mean() for epoch in epochs]
+    top.plot(pairs, loss, color=ROLES["none"].colour, linewidth=0.5, alpha=0.6, label="a step")
+    top.plot(
+        ends, means, color=ROLES["ours"].colour, marker="o", markersize=3, label="mean of an epoch"
+    )
+    top.set(
+        ylabel="loss (Eq. 7)", ylim=(0, 1.2 * max(np.quantile(loss, 0.99), *means))
+    )  # the loss of the first steps may be cut off
+    top.legend()
+    bottom.step(pairs, metrics["learning_rate"], where="post", color=ROLES["ours"].colour)
+    bottom.set(xlabel="training pairs seen", ylabel="rate", yscale="log")
+    figure.align_ylabels()
+    return figure
+
+
+@styled
+def learning_rate_plot(rates):
+    """Plot the learning rate of each epoch; `rates` is {name: (epochs,)}, the paper's first."""
+    figure = chart(2.0)
+    axes = figure.subplots()
+    for (name, values), role in zip(rates.items(), ("paper", "baseline", "ours")):
+        axes.plot(
+            np.arange(1, len(values) + 1),
+            values,
+            color=ROLES[role].colour,
+            linestyle=ROLES[role].line,
+            label=name,
+        )
+    axes.set(xlabel="epoch", ylabel="learning rate", yscale="log")
+    axes.legend()
+    return figure
+
+
+def success_plot(curves, printed=None):
+    """Success plot of a DataFrame with tracker, threshold (overlap) and value (0 to 1).
+
+    The legend gives the area under each curve. `printed` is {tracker: area printed in the paper},
+    drawn as short marks at the right edge.
+    """
+
+    def mark(axes, value, colour):
+        axes.plot([0.97, 1.0], [value, value], color=colour, linewidth=0.8)
+
+    figure = _plot(curves, printed or {}, lambda line: line["value"].mean(), mark)
+    figure.axes[0].set(xlabel="overlap threshold", ylabel="success rate", xlim=(0, 1), ylim=(0, 1))
+    return figure
+
+
+def precision_plot(curves, printed=None):
+    """Precision plot of a DataFrame with tracker, threshold (pixels) and value (0 to 1).
+
+    The legend gives the precision at 20 pixels. `printed` is {tracker: precision printed in the
+    paper}, drawn as crosses.
+    """
+
+    def mark(axes, value, colour):
+        axes.plot([20], [value], "+", color=colour, markersize=8, markeredgewidth=0.8)
+
+    figure = _plot(
+        curves, printed or {}, lambda line: line["value"][line["threshold"] == 20].item(), mark
+    )
+    figure.axes[0].set(
+        xlabel="location error threshold (pixels)", ylabel="precision", xlim=(0, 50), ylim=(0, 1)
+    )
+    return figure
+
+
+@styled
+def _plot(curves, printed, score, mark):
+    """One curve per tracker, sorted by score; `mark` draws what the paper prints."""
+    figure = chart(3.1)
+    axes = figure.subplots()
+    lines = {name: curves[curves["tracker"] == name] for name in curves["tracker"].unique()}
+    styles = tracker_styles(lines)
+    for name in sorted(lines, key=lambda name: -score(lines[name])):
+        label = f"{name}  {score(lines[name]):.3f}" + (
+            f" (printed {printed[name]:.3f})" if name in printed else ""
+        )
+        axes.plot(
+            lines[name]["threshold"],
+            lines[name]["value"],
+            color=styles[name].colour,
+            linestyle=styles[name].line,
+            label=label,
+        )
+        if name in printed:
+            mark(axes, printed[name], styles[name].colour)
+    figure.legend(loc="outside right upper", handlelength=3.2)
+    return figure
+
+
 def spread(curves, benchmark, rows=SHOWN):
-    """What Figures 7, 8 and 10 draw: row, attribute, curve, threshold, value (mean over seeds), low, high (over seeds), seeds."""
+    """Return mean, minimum and maximum over seeds of the curves of Figures 7, 8 and 10.
+
+    Columns: row, attribute, curve, threshold, value (the mean), low, high, seeds.
+    """
     part = curves[(curves["benchmark"] == benchmark) & curves["row"].isin(rows)]
     if part.empty:
         raise BadInput(
@@ -69,12 +168,12 @@ def spread(curves, benchmark, rows=SHOWN):
 
 
 def figure7(curves, benchmark=None, rows=SHOWN):
-    """Twin of Figure 7: precision and success on OTB2015 or what stands in for it, best score first in the legends."""
+    """Counterpart of Figure 7: precision and success on OTB2015 or its stand-in."""
     return _curve_pair(curves, benchmark or at_hand(curves, "OTB2015") or "OTB2015", rows)
 
 
 def figure10(curves, benchmark=None, rows=SHOWN):
-    """Twin of Figure 10: precision and success on UAV123 or what stands in for it, best score first in the legends."""
+    """Counterpart of Figure 10: precision and success on UAV123 or its stand-in."""
     return _curve_pair(curves, benchmark or at_hand(curves, "UAV123") or "UAV123", rows)
 
 
@@ -127,30 +226,32 @@ def _curve_pair(curves, benchmark, rows):
 
 
 def _mark(axes, marks, where):
-    """Thin marks from x to x of `where` at what the paper prints, {row: score}."""
+    """Mark the printed {row: score} by short horizontal lines between the two x of `where`."""
     for row, score in marks.items():
-        axes.plot(where, [score] * 2, color=LOOKS[row].colour, linewidth=0.9, gid="printed")
+        axes.plot(
+            where, [score] * 2, color=TRACKER_STYLES[row].colour, linewidth=0.9, gid="printed"
+        )
     if marks:
         axes.text(where[1], max(marks.values()) + 0.012, "printed", fontsize=6.5, ha="right")
 
 
 def _scores(lines, curve):
-    """{row: precision at 20 pixels, or area under the success curve}, best first."""
+    """{row: precision at 20 pixels, or area under the success curve}, highest first."""
     part = lines[lines["threshold"] == 20] if curve == "precision" else lines
     return part.groupby("row")["value"].mean().sort_values(ascending=False, kind="stable").to_dict()
 
 
 def _draw(axes, lines, rows):
-    """A curve a row, the first on top, with a band where seeds differ; the curves as handles."""
-    handles, styles = [], looks(list(rows))
+    """Draw one curve per row, the first on top, with a band from the lowest to the highest seed."""
+    handles, styles = [], tracker_styles(list(rows))
     for depth, row in enumerate(rows):
         part = lines[lines["row"] == row]
-        x, look = part["threshold"].to_numpy(float), styles[row]
+        x, style = part["threshold"].to_numpy(float), styles[row]
         handles += axes.plot(
             x,
             part["value"],
-            color=look.colour,
-            linestyle=look.line,
+            color=style.colour,
+            linestyle=style.line,
             linewidth=1.2,
             label=row,
             zorder=3 - 0.01 * depth,
@@ -160,7 +261,7 @@ def _draw(axes, lines, rows):
                 x,
                 part["low"].to_numpy(float),
                 part["high"].to_numpy(float),
-                color=look.colour,
+                color=style.colour,
                 alpha=0.15,
                 linewidth=0,
             )
@@ -169,7 +270,10 @@ def _draw(axes, lines, rows):
 
 @styled
 def figure8(curves, results, benchmark=None, rows=SHOWN):
-    """Twin of Figure 8: success by attribute, eleven panels with one legend; `results` counts the targets that have the attribute."""
+    """Counterpart of Figure 8: success by attribute, in eleven panels with one legend.
+
+    `results` gives the number of targets that have each attribute.
+    """
     benchmark = benchmark or at_hand(curves, "OTB2015") or "OTB2015"
     lines, figure = spread(curves, benchmark, rows), chart(7.6)
     lines = lines[lines["curve"] == "success"]
@@ -192,7 +296,7 @@ def figure8(curves, results, benchmark=None, rows=SHOWN):
         axes.set(xlim=(0, 1), ylim=(0, 1))
         _draw(axes, part, [row for row in order if row in scores])
     grid[8].xaxis.set_tick_params(labelbottom=True)
-    styles = looks(order)
+    styles = tracker_styles(order)
     handles = [
         Line2D([], [], color=styles[row].colour, linestyle=styles[row].line, label=row)
         for row in order
@@ -211,7 +315,11 @@ def figure8(curves, results, benchmark=None, rows=SHOWN):
 
 
 def sigmas(results, benchmark=None):
-    """What `sigma_plot` draws: row, sigma, of (mean, seed or printed), on, seed, AUC and precision (0 to 1) with the intervals of means."""
+    """Return the values of `sigma_plot`.
+
+    Columns: row, sigma, kind (mean, seed or printed), benchmark, seed, AUC and precision (0 to 1)
+    with the 95 % intervals of the means.
+    """
     place = benchmark or at_hand(results, "OTB2015") or "OTB2015"
     part = results[(results["benchmark"] == place) & results["row"].isin([*SIGMAS, MASKED_TEST])]
     if part.empty:
@@ -219,11 +327,11 @@ def sigmas(results, benchmark=None):
             "results: hold no row of Table 8; run some of " + ", ".join([*SIGMAS, MASKED_TEST])
         )
     parts = [
-        means(part).assign(of="mean", on=place),
+        means(part).assign(kind="mean", benchmark=place),
         part.groupby(["row", "seed"])[["auc", "precision"]]
         .mean()
         .reset_index()
-        .assign(of="seed", on=place),
+        .assign(kind="seed", benchmark=place),
     ]
     table = paper.table(8).replace({"variant": {"SCS-Siam@0.9": "SCS-Siam"}})
     parts.append(
@@ -232,8 +340,8 @@ def sigmas(results, benchmark=None):
                 "row": table["variant"],
                 "auc": table["success"] / 100,
                 "precision": table["precision"] / 100,
-                "of": "printed",
-                "on": "OTB2015",
+                "kind": "printed",
+                "benchmark": "OTB2015",
             }
         )
     )
@@ -243,8 +351,8 @@ def sigmas(results, benchmark=None):
         [
             "row",
             "sigma",
-            "of",
-            "on",
+            "kind",
+            "benchmark",
             "seed",
             "auc",
             "auc_low",
@@ -258,20 +366,22 @@ def sigmas(results, benchmark=None):
 
 @styled
 def sigma_plot(results, benchmark=None):
-    """Table 8 as a plot: success and precision over the sigma of training; measured on the left, printed on the right, each on its scale.
+    """Table 8 as a plot: AUC and precision over the sigma of training, measured and printed.
 
-    Small dots are seeds, bars 95 % intervals over seeds and targets; an open square is masked with sigma 0.9 when tracking too.
+    Small dots are seeds, and bars are 95 % intervals over seeds and targets. Open squares are
+    networks that use sigma 0.9 in tracking as well. The two columns have different scales.
     """
     frame, figure = sigmas(results, benchmark), chart(3.6)
-    place = frame["on"].iloc[0]
+    place = frame["benchmark"].iloc[0]
     grid = figure.subplots(2, 2, sharex=True)
     for pair, (score, label) in zip(
         grid, (("auc", "success (AUC)"), ("precision", "precision at 20 px"))
     ):
         means_, seeds, printed = (
-            frame[frame["of"] == kind].sort_values("sigma") for kind in ("mean", "seed", "printed")
+            frame[frame["kind"] == kind].sort_values("sigma")
+            for kind in ("mean", "seed", "printed")
         )
-        for masked, look, shift in ((False, ROLES["ours"], 0), (True, ROLES["baseline"], 0.03)):
+        for masked, style, shift in ((False, ROLES["ours"], 0), (True, ROLES["baseline"], 0.03)):
             mean, dots, marks = (
                 part[(part["row"] == MASKED_TEST) == masked] for part in (means_, seeds, printed)
             )
@@ -279,9 +389,9 @@ def sigma_plot(results, benchmark=None):
                 mean[[f"{score}_low", f"{score}_high"]].to_numpy().T - mean[score].to_numpy()
             )
             shape = {
-                "color": look.colour,
+                "color": style.colour,
                 "marker": "s" if masked else "o",
-                "markerfacecolor": "white" if masked else look.colour,
+                "markerfacecolor": "white" if masked else style.colour,
             }
             pair[0].errorbar(
                 mean["sigma"] + shift,
@@ -296,7 +406,7 @@ def sigma_plot(results, benchmark=None):
                 dots["sigma"] + shift + 0.012,
                 dots[score],
                 ".",
-                color=look.colour,
+                color=style.colour,
                 markersize=2.5,
                 alpha=0.7,
             )
@@ -347,9 +457,10 @@ def sigma_plot(results, benchmark=None):
 
 
 def gains(results, work, speeds, benchmark=None):
-    """What `gain_plot` draws: row, auc with low and high, time a frame over that of SiameseFC*, and `work` {row: GMAC a frame}.
+    """Return the values of `gain_plot`: AUC with its interval, relative time per frame, and GMAC.
 
-    `speeds` {row: frames a second over those of SiameseFC*}, timed in turn: the times of evaluations also tell what ran beside them.
+    `work` is {row: GMAC per frame} and `speeds` {row: FPS divided by that of SiameseFC*}, from a
+    benchmark that alternates between the networks.
     """
     place = benchmark or at_hand(results, "OTB2015") or "OTB2015"
     table = means(
@@ -364,12 +475,12 @@ def gains(results, work, speeds, benchmark=None):
 
 @styled
 def gain_plot(frame):
-    """Table 9 as a plot of what `gains` returns: success with its 95 % interval over time a frame (a ratio) and over multiply-adds.
+    """Table 9 as a plot: AUC with its 95 % interval over time per frame and over multiply-adds.
 
-    Points of nearly equal multiply-adds stand side by side, around their mean.
+    Points with nearly equal multiply-adds are drawn side by side around their mean.
     """
     figure = chart(3.0)
-    pair, styles = figure.subplots(1, 2, sharey=True), looks(list(frame["row"]))
+    pair, styles = figure.subplots(1, 2, sharey=True), tracker_styles(list(frame["row"]))
     for marker, line, work in zip(
         MARKERS, frame.itertuples(), _apart(frame["gmac"].to_numpy(float))
     ):
@@ -397,7 +508,7 @@ def gain_plot(frame):
 
 
 def _apart(values):
-    """Values (N,) with those that lie within a twentieth of the range of each other spread around their mean, in their order."""
+    """Spread values (N,) that lie within 5 % of the range of each other around their mean."""
     step, shown = 0.05 * np.ptp(values), values.copy()
     for value in values:
         near = np.flatnonzero(np.abs(values - value) <= step)
@@ -407,9 +518,10 @@ def _apart(values):
 
 @styled
 def interval_plot(frame, base, label="difference in AUC"):
-    """Paired differences to the row `base`, a line each: `frame` has row, difference, low, high (95 % interval), all in one unit.
+    """Plot paired differences to the row `base` with their 95 % intervals.
 
-    A filled point has an interval without 0; an open one settles nothing.
+    `frame` has the columns row, difference, low and high. A point is filled if its interval does
+    not contain 0.
     """
     figure = chart(0.75 + 0.2 * len(frame))
     axes = figure.subplots()
@@ -440,7 +552,10 @@ def interval_plot(frame, base, label="difference in AUC"):
 
 @styled
 def leak_plot(held):
-    """Loss and hits on held-out pairs, a line a row of `results.read_validation`: filled with the masks of training, open without any mask."""
+    """Plot loss and hits on held-out pairs, with the masks of training and without masks.
+
+    `held` is a table of `results.read_validation`.
+    """
     figure, places = chart(0.95 + 0.24 * len(held)), np.arange(len(held))
     grid = figure.subplots(1, 2, sharey=True)
     for axes, name, label in zip(
@@ -471,10 +586,10 @@ def leak_plot(held):
 
 @styled
 def time_plot(steps):
-    """Milliseconds a frame of forms of a tracker, split into steps; `steps` has a column a form and a line a step."""
+    """Plot milliseconds per frame as stacked bars; a column is a tracker, an index entry a step."""
     figure = chart(0.9 + 0.3 * steps.shape[1])
     axes, left = figure.subplots(), np.zeros(steps.shape[1])
-    for (step, values), colour in zip(steps.iterrows(), STEPS):
+    for (step, values), colour in zip(steps.iterrows(), STEP_COLOURS):
         axes.barh(
             steps.columns,
             values,

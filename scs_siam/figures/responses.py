@@ -1,4 +1,4 @@
-"""Pictures of tracking (Algorithm 2): from response map to peak, responses beside their search regions, strips of a tracked clip."""
+"""Pictures of tracking (Algorithm 2): response maps, search regions and tracked frames."""
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from scs_siam.figures import OTHERS, ROLES, chart, styled
+from scs_siam.figures import OTHER_STYLES, ROLES, chart, styled
 from scs_siam.figures.panels import draw_box, draw_image, sheet
 from scs_siam.model import STRIDE
 
@@ -25,7 +25,10 @@ def peak(values):
 
 
 def second_peak(values):
-    """The largest value of a map (17, 17) farther than 3 cells from its peak, as a share of the way from the minimum to the peak."""
+    """Return the highest value farther than 3 cells from the peak of a map (17, 17).
+
+    It is scaled so that the minimum of the map is 0 and its peak is 1.
+    """
     row, column = np.indices(values.shape)
     far = np.hypot(row - peak(values)[0], column - peak(values)[1]) > 3
     return (values[far].max() - values.min()) / (values.max() - values.min())
@@ -33,7 +36,7 @@ def second_peak(values):
 
 @styled
 def maps(values):
-    """A row of maps (h, w), each in its own range of colours with a cross on its maximum; `values` is {title: map}."""
+    """Show maps (h, w), {title: map}, each with its own colour range and a cross on its maximum."""
     figure, grid = sheet(list(values), ("",), [1], width=1.1 * len(values))
     for axes, map_ in zip(grid[0], values.values()):
         draw_image(axes, map_)
@@ -44,7 +47,10 @@ def maps(values):
 
 @styled
 def beside_search(searches, responses, titles):
-    """Search regions (side, side, 3) above their response maps (h, w); the frame is what a map covers, the crosses its maximum."""
+    """Show search regions (side, side, 3) above their response maps (h, w).
+
+    The frame is the area that the map covers, and the crosses mark its maximum.
+    """
     figure, grid = sheet(titles, ("S", "g"), [1, 1], width=0.2 + len(searches))
     for pair, image, response in zip(grid.T, searches, responses):
         _draw_pair(*pair, image, response)
@@ -53,14 +59,14 @@ def beside_search(searches, responses, titles):
 
 @styled
 def one_pair(search, response, title=""):
-    """What `beside_search` shows of one frame, larger and side by side."""
+    """Show one search region and its response map side by side."""
     figure, grid = sheet((f"S, {title}" if title else "S", "g"), ("",), [1], width=4.4)
     _draw_pair(*grid[0], search, response)
     return figure
 
 
 def _draw_pair(left, right, image, response):
-    """A search region and its response map, each in its own axes."""
+    """Draw a search region and its response map."""
     draw_image(left, image)
     draw_image(right, response)
     middle, reach = (image.shape[0] - 1) / 2, STRIDE * response.shape[0]
@@ -82,7 +88,7 @@ def _draw_pair(left, right, image, response):
 
 @styled
 def first_frame(frame, box=None):
-    """A frame (H, W, 3) with its pixels counted along the sides, to read a box off, and `box` (x, y, w, h) where there is one."""
+    """Show a frame (H, W, 3) with axes in pixels, and optionally a box (x, y, w, h)."""
     figure = chart(3.6 * frame.shape[0] / frame.shape[1] + 0.3, 3.6, photographs=True)
     axes = figure.subplots()
     draw_image(axes, frame)
@@ -96,7 +102,7 @@ def first_frame(frame, box=None):
 
 @styled
 def tracked_strip(frames, found, truth, titles, columns=3, width=3.6):
-    """Frames (H, W, 3) in full rows, a title each, with the tracked box and the true box (x, y, w, h)."""
+    """Show frames (H, W, 3) in a grid with the tracked and the true box (x, y, w, h)."""
     rows = -(-len(frames) // columns)
     figure = chart(
         rows * (width / columns * frames[0].shape[0] / frames[0].shape[1] + 0.2) + 0.2,
@@ -125,11 +131,11 @@ def tracked_strip(frames, found, truth, titles, columns=3, width=3.6):
 
 @styled
 def lines(values, xlabel, ylabel):
-    """A line for each column of a DataFrame over its index, told apart by colour and line style."""
+    """Plot each column of a DataFrame over its index."""
     figure = chart(1.7, 4.2)
     axes = figure.subplots()
     for role, (name, column) in zip(
-        [ROLES["ours"], ROLES["baseline"], ROLES["none"], *OTHERS], values.items()
+        [ROLES["ours"], ROLES["baseline"], ROLES["none"], *OTHER_STYLES], values.items()
     ):
         axes.plot(values.index, column, color=role.colour, linestyle=role.line, label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel)

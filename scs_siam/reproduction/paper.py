@@ -21,9 +21,20 @@ ALLOWED = {
     "metric": ("success", "precision", "fps", "accuracy", "eao", *LOWER_IS_BETTER),
     "dataset": ("OTB2015", "TC128", "UAV123", "VOT2016", "VOT2017"),
 }
-ATTRIBUTES = tuple(
-    ["FM", "BC", "MB", "DEF", "IV", "IPR", "LR", "OCC", "OPR", "OV", "SV"]
-)  # in the order of Table 4
+ATTRIBUTES = (
+    # in the order of Table 4
+    "FM",
+    "BC",
+    "MB",
+    "DEF",
+    "IV",
+    "IPR",
+    "LR",
+    "OCC",
+    "OPR",
+    "OV",
+    "SV",
+)
 EXPECTED = ("source", "text", "value")
 LISTS = ("rows", "over", "attributes", "sequences")
 REQUIRED = ("quote", "where", "kind", "metric", "dataset", "rows", "notebook")

@@ -81,8 +81,8 @@ def publish(
 ) -> None:
     """Score another tracker's raw boxes; the scores become the row "`tracker` (published)".
 
-    `folder` and `annotations` are those of `benchmarks.read_published`. Scores, curves and a hash of
-    the boxes are kept, but not the boxes. Raises BadInput if a sequence or a frame has no box.
+    `folder` and `annotations` are those of `benchmarks.read_published`. Scores, curves and a hash
+    of the boxes are kept, but not the boxes. Raises BadInput if a sequence or a frame has no box.
     """
     published = benchmarks.read_published(folder, annotations)
     tracked, rows, out = {}, [], profile.folder / f"published-{tracker}"

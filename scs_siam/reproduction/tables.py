@@ -10,11 +10,10 @@ import pandas
 
 from scs_siam import model
 from scs_siam.config import VARIANTS, Config, ModelConfig
-from scs_siam.figures import folder
 from scs_siam.reproduction import paper
 from scs_siam.reproduction.profiles import ROWS, TABLE9, stand_ins
 from scs_siam.reproduction.report import means
-from scs_siam.runtime.files import write_text
+from scs_siam.runtime.files import figures_folder, write_text
 
 SIZES = 135, 263  # pixels of template and search region in tracking (Sec. 4.1), as in Table 1
 ATTRIBUTES = {
@@ -51,9 +50,9 @@ def write(name: str, frame: pandas.DataFrame) -> pandas.DataFrame:
     head = [str(column) for column in frame.columns]
     numeric = [pandas.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     csv = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_text(folder() / f"{name}.csv", csv)
-    write_text(folder() / f"{name}.md", _markdown(head, cells, numeric))
-    write_text(folder() / f"{name}.tex", _latex(head, cells, numeric))
+    write_text(figures_folder() / f"{name}.csv", csv)
+    write_text(figures_folder() / f"{name}.md", _markdown(head, cells, numeric))
+    write_text(figures_folder() / f"{name}.tex", _latex(head, cells, numeric))
     return pandas.DataFrame(cells, columns=head)
 
 

@@ -30,6 +30,11 @@ def root() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
+def figures_folder() -> Path:
+    """Folder of figures and tables: the variable SCS_FIGURES, or figures/ of the project."""
+    return Path(os.environ.get("SCS_FIGURES") or root() / "figures")
+
+
 @contextlib.contextmanager
 def reading(path):
     """Turn errors while the file or folder `path` is opened and read into BadInput."""

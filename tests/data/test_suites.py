@@ -11,7 +11,7 @@ from scs_siam.data import scene as scene_module
 from scs_siam.data.images import read_image
 from scs_siam.data.synthetic import Scene, render
 from scs_siam.data.training_sets import read_imagenet_vid
-from scs_siam.figures import examples
+from scs_siam.figures import panels
 
 BENCHMARKS = [name for name, suite in suites.SUITES.items() if suite.reader != "vid"]
 
@@ -171,7 +171,7 @@ def test_no_two_suites_share_a_scene():
     }
     sets["train", 0] = synthetic.train_scenes(300, 1, seed=0)
     seeds = [scene.seed for scenes in sets.values() for scene in scenes.values()]
-    assert len(set(seeds)) == len(seeds) and max(seeds) < examples.FIRST_SEED
+    assert len(set(seeds)) == len(seeds) and max(seeds) < panels.FIRST_SEED
     for (name, _), scenes in sets.items():  # odd seeds are for tests only, whatever the set
         assert {scene.seed % 2 for scene in scenes.values()} == {int(name in BENCHMARKS)}
 

@@ -6,7 +6,7 @@ import pytest
 
 from scs_siam import figures
 from scs_siam.evaluation.metrics import overlap
-from scs_siam.figures import moments, plots
+from scs_siam.figures import plots, qualitative
 from scs_siam.reproduction import paper, tables
 
 SKILLS = {
@@ -96,7 +96,10 @@ def test_the_same_tracker_looks_the_same_in_figures_7_and_8(data):
     for axes in (*pair, *panels[:10]):
         for line in axes.lines:
             row = line.get_label().split("  ")[0]
-            assert row not in figures.LOOKS or line.get_color() == figures.LOOKS[row].colour
+            assert (
+                row not in figures.TRACKER_STYLES
+                or line.get_color() == figures.TRACKER_STYLES[row].colour
+            )
 
 
 def test_figure8_has_a_panel_an_attribute_that_counts_targets_and_one_legend(data):
@@ -134,7 +137,7 @@ def test_sigma_plot_keeps_printed_and_measured_in_axes_of_their_own(data):
         and "printed" in right.get_title()
         and not left.get_shared_y_axes().joined(left, right)
     )
-    means = frame[frame["of"] == "mean"].set_index("row")
+    means = frame[frame["kind"] == "mean"].set_index("row")
     assert means["auc"].to_dict() == pytest.approx(
         results[results["row"].isin(means.index)].groupby("row")["auc"].mean().to_dict()
     )
@@ -143,7 +146,7 @@ def test_sigma_plot_keeps_printed_and_measured_in_axes_of_their_own(data):
         "SCS-Siam@0.5": 0.5,
         "SCS-Siam@0.9-test": 0.9,
     }
-    assert (frame["of"] == "seed").sum() == 9 and frame[frame["of"] == "printed"][
+    assert (frame["kind"] == "seed").sum() == 9 and frame[frame["kind"] == "printed"][
         "auc"
     ].max() == 0.618
 
@@ -216,7 +219,7 @@ def clip(shift, frames=9):
 
 def test_moments_are_spread_over_the_frames_that_have_a_true_box():
     truth, boxes = clip(1)
-    drawn = moments.moments("a", truth, {"SCS-Siam": boxes}, count=3)
+    drawn = qualitative.sample_frames("a", truth, {"SCS-Siam": boxes}, count=3)
     assert (
         drawn["frame"].tolist() == [3, 3, 7, 7, 9, 9]
         and drawn["row"].tolist() == ["truth", "SCS-Siam"] * 3
@@ -229,7 +232,7 @@ def test_failures_are_the_first_worst_frames_of_the_worst_clips():
         (name, "SCS-Siam", *clip(shift))
         for name, shift in (("good", 0.5), ("lost", 8), ("fair", 2))
     ]
-    drawn = moments.failures(clips, count=2)
+    drawn = qualitative.worst_frames(clips, count=2)
     assert drawn["sequence"].tolist() == ["lost"] * 2 + ["fair"] * 2 and drawn[
         "place"
     ].tolist() == [1, 1, 2, 2]
@@ -240,7 +243,7 @@ def test_failures_are_the_first_worst_frames_of_the_worst_clips():
 
 def test_a_window_holds_all_boxes_in_its_proportions():
     boxes = np.array([[60.0, 40, 20, 16], [70, 50, 20, 16]])
-    left, top, width, height = moments.window(boxes, (240, 320, 3))
+    left, top, width, height = qualitative.window(boxes, (240, 320, 3))
     assert (
         left <= 60
         and top <= 40
@@ -249,7 +252,7 @@ def test_a_window_holds_all_boxes_in_its_proportions():
         and height == pytest.approx(0.75 * width)
     )
     assert left >= 0 and top >= 0
-    assert moments.window(np.array([[0.0, 0, 20, 16], [300, 200, 20, 16]]), (240, 320, 3)) == (
+    assert qualitative.window(np.array([[0.0, 0, 20, 16], [300, 200, 20, 16]]), (240, 320, 3)) == (
         0,
         0,
         320,
@@ -262,13 +265,13 @@ def test_every_figure_is_saved_with_words_and_data(data, texture, tmp_path, monk
     truth, boxes = clip(1)
     frames = {"a": [texture(120, 160, k) for k in range(9)]}
     drawn, failed = (
-        moments.moments("a", truth, {"SCS-Siam": boxes}),
-        moments.failures([("a", "SCS-Siam", truth, boxes)]),
+        qualitative.sample_frames("a", truth, {"SCS-Siam": boxes}),
+        qualitative.worst_frames([("a", "SCS-Siam", truth, boxes)]),
     )
     made = {
         "figure7": plots.figure7(data[1]),
-        "figure9": moments.figure9(drawn, frames),
-        "failures": moments.failure_gallery(failed, frames),
+        "figure9": qualitative.figure9(drawn, frames),
+        "failures": qualitative.failure_gallery(failed, frames),
     }
     for name, figure in made.items():
         figures.save(figure, name, drawn, f"words of {name}")

@@ -9,7 +9,7 @@ from torch import nn
 from scs_siam import figures, model
 from scs_siam.config import VARIANTS, Config
 from scs_siam.data import synthetic
-from scs_siam.figures import diagrams, examples, panels
+from scs_siam.figures import diagrams, panels, plots
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction import paper, profiles, tables
 
@@ -40,7 +40,9 @@ def test_contrast_of_black_and_white_is_21():
 
 @pytest.mark.parametrize(
     "role",
-    sorted({*figures.ROLES.values(), *figures.LOOKS.values(), *figures.OTHERS}, key=str),
+    sorted(
+        {*figures.ROLES.values(), *figures.TRACKER_STYLES.values(), *figures.OTHER_STYLES}, key=str
+    ),
     ids=str,
 )
 def test_every_line_stands_out_from_the_page(role):
@@ -55,18 +57,18 @@ def test_text_can_be_read_on_every_tint(tint):
 def test_no_two_roles_and_no_two_trackers_look_alike():
     for drawn in (
         figures.ROLES,
-        figures.LOOKS,
-        {name: figures.ROLES[name] for name in ("truth", "paper")} | figures.LOOKS,
+        figures.TRACKER_STYLES,
+        {name: figures.ROLES[name] for name in ("truth", "paper")} | figures.TRACKER_STYLES,
     ):
-        looks = [(role.colour, str(role.line)) for role in [*drawn.values(), *figures.OTHERS]]
+        looks = [(role.colour, str(role.line)) for role in [*drawn.values(), *figures.OTHER_STYLES]]
         assert len(set(looks)) == len(looks)
 
 
 def test_a_row_of_the_paper_looks_the_same_whatever_else_is_drawn():
     rows = {*profiles.TABLE9, *profiles.TABLE8, *profiles.TABLE10, "untrained"}
     alone, together = (
-        {row: figures.looks([row])[row] for row in rows},
-        figures.looks(["mine", *rows, "yours"]),
+        {row: figures.tracker_styles([row])[row] for row in rows},
+        figures.tracker_styles(["mine", *rows, "yours"]),
     )
     assert {row: together[row] for row in rows} == alone and together["mine"] != together["yours"]
 
@@ -87,7 +89,7 @@ def test_saving_writes_four_files_and_the_same_bytes_again(folder):
     found = []
     for name in ("first", "second"):
         figures.save(
-            figures.success_plot(curves(), {"SCS-Siam": 0.618}),
+            plots.success_plot(curves(), {"SCS-Siam": 0.618}),
             name,
             curves(),
             "Two lines\n   that fall.",
@@ -103,13 +105,13 @@ def test_saving_writes_four_files_and_the_same_bytes_again(folder):
 def test_a_saved_figure_is_opaque(folder):
     from PIL import Image
 
-    figures.save(figures.success_plot(curves()), "plot", curves(), "lines")
+    figures.save(plots.success_plot(curves()), "plot", curves(), "lines")
     image = np.asarray(Image.open(folder / "plot.png").convert("RGBA"))
     assert image[..., 3].min() == 255 and (image[0, 0] == 255).all()
 
 
 def test_a_notebook_gets_one_picture_with_words():
-    figure = figures.success_plot(curves())
+    figure = plots.success_plot(curves())
     figure.alt = "lines"
     (data, beside), none = figure._repr_png_(), figure._repr_jpeg_()
     assert data[1:4] == b"PNG" and beside["alt"] == "lines" and none is None
@@ -120,11 +122,11 @@ def test_a_notebook_gets_one_picture_with_words():
 def test_legends_name_scores_and_printed_scores():
     texts = [
         text.get_text()
-        for text in figures.success_plot(curves(), {"SCS-Siam": 0.618}).legends[0].get_texts()
+        for text in plots.success_plot(curves(), {"SCS-Siam": 0.618}).legends[0].get_texts()
     ]
     assert texts == ["SCS-Siam  0.500 (printed 0.618)", "mine  0.250"]
     pixels = curves().assign(threshold=curves()["threshold"] * 50)
-    texts = [text.get_text() for text in figures.precision_plot(pixels).legends[0].get_texts()]
+    texts = [text.get_text() for text in plots.precision_plot(pixels).legends[0].get_texts()]
     assert texts == ["SCS-Siam  0.600", "mine  0.300"]
 
 
@@ -235,7 +237,7 @@ def test_examples_are_in_no_set():
     seeds = {
         scene.seed for seed in range(3) for scenes in make for scene in scenes(50, 2, seed).values()
     }
-    assert max(seeds) < examples.FIRST_SEED
+    assert max(seeds) < panels.FIRST_SEED
 
 
 def test_the_mask_leaves_features_inside_the_box_alone():
@@ -249,7 +251,7 @@ def test_the_mask_leaves_features_inside_the_box_alone():
     maps = panels.first_features(net, frame, box, 0.0)
     pool = next(layer for layer in model.trace(config.model, 127) if layer.name == "Max-Pool1")
     inside, outside = panels.inside_and_outside(
-        maps["b"] / maps["a"], examples.box_in_pair(box), pool
+        maps["b"] / maps["a"], panels.box_in_template(box), pool
     )
     assert inside == pytest.approx(1, abs=1e-4) and outside == pytest.approx(0, abs=1e-4)
 

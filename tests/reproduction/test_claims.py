@@ -1,8 +1,8 @@
 """Verdicts on hand-made scores whose verdict is known by construction; the intervals by a bootstrap written out in NumPy."""
 
 import re
-import xml.etree.ElementTree as tree
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -418,7 +418,7 @@ def luminance(colour):
 
 @pytest.mark.parametrize("verdict", claims.VERDICTS)
 def test_a_badge_has_a_title_and_can_be_read(verdict):
-    picture = tree.fromstring(claims.badge("C07", verdict))
+    picture = ElementTree.fromstring(claims.badge("C07", verdict))
     parts = {part.tag.split("}")[1]: part for part in picture.iter()}
     assert (
         parts["title"].text == f"Claim C07: {verdict}"

@@ -116,7 +116,7 @@ def test_a_column_stays_in_its_range_wherever_it_is_printed(column, low, high):
 @pytest.mark.parametrize("side", ["template_side", "search_side"])
 def test_table1_sizes_follow_from_its_filters_and_strides(side):
     layers = entries(1)
-    for before, after in zip(layers, layers[1:]):
+    for before, after in itertools.pairwise(layers):
         filter_, stride = (
             (after["filter"], after["stride"]) if after["filter"] == after["filter"] else (1, 1)
         )

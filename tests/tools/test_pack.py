@@ -83,10 +83,15 @@ def bare(away, minutes):
     return done.stdout.splitlines()
 
 
+def _names(part):
+    with tarfile.open(part) as archive:
+        return archive.getnames()
+
+
 def test_parts_are_small_and_hold_all_once(packed):
-    of, parts, away, _ = packed
+    _, parts, away, _ = packed
     assert len(parts) > 2 and all(part.stat().st_size <= 300_000 for part in parts)
-    names = [name for part in parts for name in tarfile.open(part).getnames()]
+    names = [name for part in parts for name in _names(part)]
     assert (
         len(names) == len(set(names))
         and "scs_siam/tools/pack.py" in names
@@ -125,7 +130,7 @@ def test_a_bare_machine_stops_in_time_and_goes_on_and_its_runs_are_current_here(
 
 
 def test_runs_that_fail_one_after_another_end_the_work(packed, monkeypatch):
-    of, _, away, _ = packed
+    _, _, away, _ = packed
     monkeypatch.setattr(pack, "root", lambda: away)
     monkeypatch.setattr(pack, "collect", lambda *_: "collected")
 

@@ -1,7 +1,4 @@
-"""Moments: frames of real or synthetic clips with the boxes of several trackers, for Figure 9 and for the failures.
-
-Boxes (x, y, w, h) come as a DataFrame of moments; `moments` and `failures` choose them from raw boxes.
-"""
+"""Frames with the boxes of several trackers: Figure 9 and the clips that were tracked worst."""
 
 import numpy as np
 import pandas
@@ -9,18 +6,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from scs_siam.evaluation.metrics import overlap
-from scs_siam.figures import BLACK, Role, looks, styled
+from scs_siam.figures import BLACK, Style, styled, tracker_styles
 from scs_siam.figures.panels import CASING, draw_image, sheet
 
-TRUTH = Role(BLACK)  # the truth's green elsewhere is that of a row here
-RATIO = 0.75  # height over width of a picture
+TRUTH = Style(BLACK)  # green, its colour elsewhere, belongs to a tracker here
+RATIO = 0.75  # height over width
 BOX = ["x", "y", "w", "h"]
 
 
-def moments(sequence, truth, boxes, count=4):
-    """`count` moments spread evenly over a clip: sequence, frame (from 1), row ("truth" or a tracker), x, y, w, h, overlap.
+def sample_frames(sequence, truth, boxes, count=4):
+    """Select `count` frames spread evenly over a clip.
 
-    `truth` (N, 4), `boxes` {row: (N, 4)}. Frames without a true box are passed over; the first, where all agree, is left out.
+    `truth` is (N, 4) and `boxes` {row: (N, 4)}. The first frame and frames without a true box are
+    left out. Columns: sequence, frame (from 1), row ("truth" or a tracker), x, y, w, h, overlap.
     """
     seen = np.flatnonzero(np.isfinite(truth).all(-1))
     places = seen[np.linspace(0, len(seen) - 1, count + 1).round().astype(int)[1:]]
@@ -29,10 +27,11 @@ def moments(sequence, truth, boxes, count=4):
     )
 
 
-def failures(clips, count=8):
-    """The worst moment of each of the `count` clips that were tracked worst: place (1: the worst), then what `moments` gives.
+def worst_frames(clips, count=8):
+    """Select the worst frame of each of the `count` clips with the lowest mean overlap.
 
-    `clips` [(sequence, row, truth (N, 4), boxes (N, 4))]; worst by mean overlap; its moment is the first frame with the lowest overlap.
+    `clips` is [(sequence, row, truth (N, 4), boxes (N, 4))]. The worst frame is the first one with
+    the lowest overlap. Columns: place (1 is the worst), then those of `sample_frames`.
     """
     found = []
     for sequence, row, truth, boxes in clips:
@@ -62,9 +61,9 @@ def _lines(sequence, place, truth, boxes):
 
 @styled
 def figure9(drawn, frames):
-    """Twin of Figure 9: a row a sequence, a column a moment; `drawn` as `moments` gives, `frames` {sequence: frames by index}.
+    """Counterpart of Figure 9: per row a sequence, per column a frame selected by `sample_frames`.
 
-    Each picture is the part of the frame around all boxes; its number counts from 1.
+    `frames` is {sequence: frames}. Each picture shows the part of the frame around all boxes.
     """
     names = list(drawn["sequence"].unique())
     columns = drawn.groupby("sequence")["frame"].nunique().max()
@@ -81,7 +80,7 @@ def figure9(drawn, frames):
 
 @styled
 def failure_gallery(drawn, frames, columns=4):
-    """Worst moments, each with its sequence, frame and overlap; `drawn` as `failures` gives, `frames` {sequence: frames by index}."""
+    """Show the frames selected by `worst_frames`; `frames` is {sequence: frames}."""
     groups = [part for _, part in drawn.groupby("place")]
     rows = -(-len(groups) // columns)
     figure, grid = sheet([""] * columns, [""] * rows, [RATIO + 0.2] * rows)
@@ -100,18 +99,18 @@ def failure_gallery(drawn, frames, columns=4):
 
 
 def _picture(axes, frame, part):
-    """Show the part of a frame around all boxes of a moment, and the boxes, truth below."""
+    """Show the part of a frame around all boxes, with the boxes; the true box lies below."""
     axes.set_axis_on()
     draw_image(axes, frame)
-    for line, look in zip(part.to_dict("records"), _looks(list(part["row"])).values()):
+    for line, style in zip(part.to_dict("records"), _styles(list(part["row"])).values()):
         axes.add_patch(
             Rectangle(
                 (line["x"] - 0.5, line["y"] - 0.5),
                 line["w"],
                 line["h"],
                 fill=False,
-                edgecolor=look.colour,
-                linestyle=look.line,
+                edgecolor=style.colour,
+                linestyle=style.line,
                 linewidth=1.3,
                 path_effects=CASING,
             )
@@ -121,7 +120,7 @@ def _picture(axes, frame, part):
 
 
 def window(boxes, shape):
-    """The part (left, top, width, height) of a frame of this shape that shows all boxes (N, 4) and some room; the frame if it must."""
+    """Return the part (left, top, width, height) of a frame that shows all boxes (N, 4)."""
     low, high = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
     width = max(1.5 * (high - low)[0], 1.5 * (high - low)[1] / RATIO, 3 * boxes[0, 2:].max())
     if width >= shape[1] or RATIO * width >= shape[0]:
@@ -133,8 +132,8 @@ def window(boxes, shape):
     )
 
 
-def _looks(rows):
-    return {"truth": TRUTH, **looks([row for row in rows if row != "truth"])}
+def _styles(rows):
+    return {"truth": TRUTH, **tracker_styles([row for row in rows if row != "truth"])}
 
 
 def _write(axes, text):
@@ -153,8 +152,8 @@ def _write(axes, text):
 def _legend(figure, rows):
     names = {"truth": "true box"}
     handles = [
-        Line2D([], [], color=look.colour, linestyle=look.line, label=names.get(row, row))
-        for row, look in _looks(rows).items()
+        Line2D([], [], color=style.colour, linestyle=style.line, label=names.get(row, row))
+        for row, style in _styles(rows).items()
     ]
     lines = -(-len(handles) // 4)
     figure.set_size_inches(figure.get_figwidth(), figure.get_figheight() + 0.1 + 0.17 * lines)
