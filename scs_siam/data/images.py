@@ -106,7 +106,7 @@ def read_pixels(path) -> np.ndarray:
     raw, image = data.tobytes(), None
     if reason := damage(raw):
         raise BadInput(f"{path}: {reason}; replace or remove it")
-    if raw[:2] == b"\xff\xd8" and simplejpeg and b"Exif\0\0" not in raw[:65536]:
+    if raw[:2] == b"\xff\xd8" and simplejpeg and b"Exif\0\0" not in raw:
         try:
             return simplejpeg.decode_jpeg(raw, "RGB", strict=True)
         except ValueError as error:
@@ -151,20 +151,26 @@ def to_uint8(pixels: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 
 def read_pages(path: Path) -> list[np.ndarray]:
-    """Return the frames of a TIFF, GIF, WebP or PNG that holds several; otherwise []."""
+    """Return the frames of a TIFF, GIF, WebP or PNG that holds several; otherwise [].
+
+    BadInput names a file whose frames cannot all be read.
+    """
     from PIL import Image, ImageSequence
 
     if path.suffix.lower() not in PAGED:
         return []
+    # OpenCV reads what Pillow cannot open and says what is wrong, except for GIF.
+    gif = opened = path.suffix.lower() == ".gif"
     try:
         with Image.open(path) as image:
-            if getattr(image, "n_frames", 1) < 2 and path.suffix.lower() != ".gif":
+            opened = True
+            if getattr(image, "n_frames", 1) < 2 and not gif:
                 return []
             pages = [np.asarray(_plain(page)) for page in ImageSequence.Iterator(image)]
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        if path.suffix.lower() == ".gif":
+    except Exception as error:  # Pillow has no common class for what it finds in damaged files
+        if opened:
             raise BadInput(f"{path}: is not a readable image ({error}); replace it") from None
-        return []  # read as a single image, which names what is wrong
+        return []
     limits = value_range(pages)
     return [_rgb(to_uint8(page, limits)) for page in pages]
 

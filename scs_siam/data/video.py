@@ -26,14 +26,15 @@ COLOUR = (0, 158, 115)  # bluish green of Okabe and Ito
 
 
 class Frames:
-    """A clip as a sequence of RGB uint8 frames (H, W, 3); only the frame in hand is kept in memory.
+    """A clip as a sequence of RGB uint8 frames (H, W, 3), read one at a time.
 
     `source` is a list of image files, a folder of images, an image file with one or several frames,
     a video file, a named pipe, "-" (standard input), the number of a camera ("0"), the address of a
-    stream ("rtsp://...") or a uint8 array (N, H, W, 3). Lists, folders and arrays can be indexed
-    and have a length; the length of a video is what its header announces, and TypeError where it
-    announces none. BadInput names a source that is missing or empty, a frame that cannot be read
-    and a frame whose size differs from the first.
+    stream ("rtsp://...") or a uint8 array (N, H, W, 3). Only an image file with several frames is
+    kept in memory as a whole. Lists, folders and arrays can be indexed and have a length; the
+    length of a video is what its header announces, and TypeError where it announces none. BadInput
+    names a source that is missing or empty, a frame that cannot be read and a frame whose size
+    differs from the first.
 
     After the iteration, `problem` is None or a sentence on damaged packets or missing frames.
     `fps` and `pixel_aspect` describe a video, and `time` is that of the latest frame in seconds.
@@ -44,12 +45,8 @@ class Frames:
         self.fps, self.pixel_aspect, self.time, self.problem = None, None, None, None
         self._shape = self._video = self._items = self._range = None
         if isinstance(source, np.ndarray):
-            if (
-                source.dtype != np.uint8
-                or source.ndim != 4
-                or source.shape[3] != 3
-                or not source.size
-            ):
+            rgb = source.dtype == np.uint8 and source.ndim == 4 and source.shape[3] == 3
+            if not rgb or not source.size:
                 kind = f"{source.dtype} {source.shape}"
                 raise BadInput(f"frames: an array must be uint8 (N, H, W, 3), not {kind}")
             self._items = source
@@ -142,9 +139,8 @@ class Frames:
                 number += 1
                 yield self._same_size(frame, f"camera {self._video}, frame {number}")
         if number == 0:
-            raise BadInput(
-                f"{self._video}: this camera gives no frame; check that it is on and free"
-            )
+            remedy = "check that it is on and free"
+            raise BadInput(f"{self._video}: this camera gives no frame; {remedy}")
 
     def _decode(self):
         number = damaged = 0
@@ -173,9 +169,8 @@ class Frames:
         if damaged:
             parts.append(f"{damaged} damaged packet{'s' * (damaged > 1)} skipped")
         if announced and number < announced:
-            parts.append(
-                f"{number} of the {announced} frames that the header announces were decoded"
-            )
+            header = f"{announced} frames that the header announces"
+            parts.append(f"{number} of the {header} were decoded")
         elif cut:
             parts.append(f"the video breaks off after frame {number}")
         self.problem = ", ".join(parts) or None
@@ -285,9 +280,8 @@ def _container(source):
             stack.callback(container.close)
             stream = next(s for s in container.streams.video if not _is_picture(s))
         except StopIteration:
-            raise BadInput(
-                f"{source}: holds no video; give a video or a folder of images"
-            ) from None
+            remedy = "give a video or a folder of images"
+            raise BadInput(f"{source}: holds no video; {remedy}") from None
         except (OSError, ValueError) as error:  # av's errors are both
             raise BadInput(f"{source}: {_reason(error, live)}") from None
         stream.thread_type = "AUTO"
@@ -377,7 +371,7 @@ class ClipWriter:
 
     def __init__(self, path: str | Path, fps: float | None = None, pixel_aspect=None):
         self.path, self.container, self.shown = Path(path), None, -1
-        self.rate = Fraction(fps or 25).limit_denominator(1001)
+        self.rate = max(Fraction(fps or 25).limit_denominator(1001), Fraction(1, 1001))
         self.pixel_aspect = pixel_aspect
         if self.path.suffix.lower() != ".mp4":
             raise BadInput(f"{path}: a clip is written as .mp4; choose such a name")
@@ -391,17 +385,26 @@ class ClipWriter:
 
     @contextlib.contextmanager
     def _writing(self):
-        """Remove a clip of which nothing could be written."""
+        """Turn errors of writing and encoding into BadInput; remove a clip that has no frame."""
+        import av
+
         try:
             with writing(self.path):
                 yield
-        except BadInput:
+        except (BadInput, av.error.FFmpegError) as error:
             container, self.container = self.container, None
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, av.error.FFmpegError):
                 container.close()
-            if self.path.is_symlink() or self.path.stat().st_size == 0:
-                self.path.unlink()
-            raise
+            self._remove_empty()
+            if isinstance(error, BadInput):
+                raise
+            problem = f"frames of {self.stream.width} x {self.stream.height} pixels as H.264"
+            message = f"{self.path}: FFmpeg cannot encode {problem}; use frames of another size"
+            raise BadInput(message) from error
+
+    def _remove_empty(self):
+        if self.path.exists() and self.path.stat().st_size == 0:
+            self.path.unlink()
 
     def write(self, frame: np.ndarray, box: np.ndarray, time: float | None = None) -> None:
         """Append an RGB uint8 frame (H, W, 3) with its box, shown at `time` seconds if given."""
@@ -426,9 +429,8 @@ class ClipWriter:
             self.container = av.open(os.fspath(self.path), "w", format="mp4", options=options)
         self.stream = self.container.add_stream("libx264", rate=self.rate)
         self.stream.width, self.stream.height = width, height
-        self.stream.pix_fmt = (
-            "yuv444p" if width % 2 or height % 2 else "yuv420p"
-        )  # H.264: even sides
+        odd = width % 2 or height % 2  # yuv420p of H.264 needs even sides
+        self.stream.pix_fmt = "yuv444p" if odd else "yuv420p"
         self.stream.codec_context.time_base = Fraction(1, 90000)
         self.stream.codec_context.max_b_frames = 0  # so that the clip starts at 0 s
         if self.pixel_aspect:
@@ -439,5 +441,5 @@ class ClipWriter:
             with self._writing():
                 self.container.mux(self.stream.encode(None))
                 self.container.close()
-        elif self.path.exists() and self.path.stat().st_size == 0:  # nothing was written
-            self.path.unlink()
+        else:
+            self._remove_empty()

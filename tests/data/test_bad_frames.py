@@ -1,15 +1,17 @@
 """Bad frames, videos and boxes: each ends in one line that names the thing."""
 
+import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from damage import FILES, LONG, ODD, loop, put
+from PIL import Image
 
 from scs_siam.data.boxes import check_box, parse_box, read_boxes
 from scs_siam.data.images import write_image
-from scs_siam.data.video import Frames
+from scs_siam.data.video import ClipWriter, Frames
 from scs_siam.evaluation.vot import read_record
 from scs_siam.runtime.files import read_json
 
@@ -91,6 +93,41 @@ VIDEOS = {
 def test_a_video(tmp_path, refused, content):
     put(content)(tmp_path / "clip 1.mp4")
     refused(lambda: list(Frames(tmp_path / "clip 1.mp4")), "clip 1.mp4")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("kind", ["tif", "gif", "png", "webp"])
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # Pillow's, of what is damaged
+def test_no_page_of_a_cut_image_is_lost(tmp_path, refused, kind, share):
+    noise = np.random.default_rng(0).integers(0, 255, (5, 40, 60, 3)).astype(np.uint8)
+    pages, path = [Image.fromarray(page) for page in noise], tmp_path / f"pages.{kind}"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    assert len(list(Frames(path))) == 5
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    refused(lambda: list(Frames(path)), path.name)
+
+
+def test_an_image_file_that_claims_many_pixels(tmp_path, refused):
+    (tmp_path / "large.png").write_bytes(png(60_000, 60_000))
+    refused(lambda: list(Frames(tmp_path / "large.png")), "large.png")
+
+
+def test_a_clip_that_cannot_be_encoded(tmp_path, refused):
+    def write():
+        with ClipWriter(tmp_path / "wide.mp4") as clip:
+            clip.write(np.zeros((16, 17_000, 3), np.uint8), (1, 1, 5, 5))
+
+    refused(write, "wide.mp4", "17000 x 16")
+    assert not (tmp_path / "wide.mp4").exists()
+
+
+def test_the_folder_of_a_clip_disappears(tmp_path, refused):
+    def write():
+        with ClipWriter(tmp_path / "gone" / "clip.mp4") as clip:
+            shutil.rmtree(tmp_path / "gone")
+            clip.write(np.zeros((16, 16, 3), np.uint8), (1, 1, 5, 5))
+
+    refused(write, "clip.mp4")
 
 
 def test_names_of_frames_may_hold_any_digits(tmp_path):

@@ -1,5 +1,6 @@
 """A clip is the same from a list, a folder, a video and an array, and bad frames are named."""
 
+import struct
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from scs_siam.data.images import write_image
+from scs_siam.data.images import read_image, write_image
 from scs_siam.data.video import ClipWriter, Frames, is_live, prefetch
 from scs_siam.runtime.files import BadInput
 
@@ -57,6 +59,22 @@ def test_frames_of_a_video(tmp_path):
             <= 6
         )  # RGB, in order
     assert "in order" in raises(lambda: frames[3])
+
+
+def test_a_clip_of_one_frame_per_hour(tmp_path, texture):
+    with ClipWriter(tmp_path / "slow.mp4", fps=1 / 3600) as clip:
+        for number in range(3):
+            clip.write(texture(64, 64, number), (1, 1, 20, 20))
+    assert len(list(Frames(tmp_path / "slow.mp4"))) == 3
+
+
+def test_an_image_is_turned_wherever_its_header_asks_for_it(tmp_path):
+    exif, path = Image.Exif(), tmp_path / "turned.jpg"
+    exif[274] = 6  # a quarter turn
+    Image.fromarray(picture(1)).save(path, exif=exif)
+    data, segment = path.read_bytes(), b"\xff\xe2" + struct.pack(">H", 65_000) + bytes(64_998)
+    path.write_bytes(data[:2] + 2 * segment + data[2:])
+    assert read_image(path).shape == (48, 32, 3)
 
 
 def test_prefetch_reads_no_further_than_asked():
