@@ -22,6 +22,7 @@ from scs_siam.data.boxes import (
 )
 from scs_siam.data.images import list_images
 from scs_siam.runtime.files import (
+    AnyPath,
     BadInput,
     digest,
     is_folder,
@@ -75,7 +76,7 @@ class Sequence:
         return digest([self.truth.tolist(), sizes, *polygons])
 
 
-def read_otb(root, sequences=None) -> list[Sequence]:
+def read_otb(root: AnyPath, sequences: list[str] | None = None) -> list[Sequence]:
     """Return the targets of a root in OTB's layout, or those named in `sequences`.
 
     A sequence is a folder with img/ and groundtruth_rect.txt, or groundtruth_rect.1.txt and .2.txt
@@ -126,10 +127,8 @@ def _read_otb_target(name, path, known):
     rows, folder = read_boxes(path), path.parent / "img"
     frames = list_images(folder)
     numbered = {int(file.stem): file for file in frames if file.stem.isdecimal()}
-    gap = next(
-        (n for n in range(min(numbered, default=1), max(numbered, default=1)) if n not in numbered),
-        None,
-    )
+    expected = range(min(numbered, default=1), max(numbered, default=1))
+    gap = next((number for number in expected if number not in numbered), None)
     if gap is not None and len(frames) != len(rows):
         gap = f"{gap:0{len(frames[0].stem)}d}{frames[0].suffix}"
         problem = f"{len(rows)} boxes for {len(frames)} frames in {folder}"
@@ -149,7 +148,7 @@ def _read_otb_target(name, path, known):
     return Sequence(name, tuple(frames), from_one_based(rows), codes)
 
 
-def attributes(root) -> dict[str, tuple]:
+def attributes(root: AnyPath) -> dict[str, tuple]:
     """Return the attribute codes in `root`/attributes.txt as {sequence: (code, ...)}.
 
     A line holds a name and codes, separated by commas or blanks; no file gives an empty dict.
@@ -172,7 +171,9 @@ def otb_attributes() -> dict[str, tuple]:
         return {row["sequence"]: tuple(row["attributes"].split()) for row in csv.DictReader(file)}
 
 
-def read_published(folder, annotations) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def read_published(
+    folder: AnyPath, annotations: AnyPath
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the boxes of a published tracker and their ground truth as {target: (boxes, truth)}.
 
     `folder` holds a file of 1-based boxes per target; `annotations` is the benchmark as JSON,
@@ -205,7 +206,7 @@ def _plain_name(name):
     return re.sub(r"[-_.](?=\d$)", ".", name.lower())
 
 
-def check_truth(rows: np.ndarray, name: str, path, absent: bool = False) -> None:
+def check_truth(rows: np.ndarray, name: str, path: AnyPath, absent: bool = False) -> None:
     """Raise BadInput for the first row (N, 4) of a ground truth that is not a box.
 
     With `absent`, rows of NaN after the first are allowed. Rows of zeros at the end are allowed:
@@ -223,7 +224,7 @@ def check_truth(rows: np.ndarray, name: str, path, absent: bool = False) -> None
         check_box(rows[first], f"{name}: box {first + 1} of {path} ({remedy})")
 
 
-def read_tc128(root, sequences=None) -> list[Sequence]:
+def read_tc128(root: AnyPath, sequences: list[str] | None = None) -> list[Sequence]:
     """Return the sequences of a root in TC128's layout, or those named in `sequences`.
 
     A folder holds <name>_gt.txt (1-based x,y,w,h), <name>_frames.txt (first,last; without it all
@@ -238,7 +239,7 @@ def read_tc128(root, sequences=None) -> list[Sequence]:
     return found
 
 
-def read_uav123(root, sequences=None) -> list[Sequence]:
+def read_uav123(root: AnyPath, sequences: list[str] | None = None) -> list[Sequence]:
     """Return the sequences of a root in UAV123's layout, of either edition.
 
     Boxes (1-based x,y,w,h; NaN where the target is absent) are in anno/UAV123/<name>.txt or
@@ -266,7 +267,9 @@ def read_uav123(root, sequences=None) -> list[Sequence]:
     return found
 
 
-def read_vot(root, sequences=None, truth: str = "groundtruth.txt") -> list[Sequence]:
+def read_vot(
+    root: AnyPath, sequences: list[str] | None = None, truth: str = "groundtruth.txt"
+) -> list[Sequence]:
     """Return the sequences of a root in VOT's layout, with `polygons` (N, 8), 0-based.
 
     A folder (those of list.txt if there is one) holds the file `truth` (x1,y1 .. x4,y4 or x,y,w,h;
@@ -360,7 +363,7 @@ def _uav123_table():
     return json.loads(path.read_text(encoding="utf-8"))["UAV123"]
 
 
-def read_listed(root, sequences=None) -> list[Sequence]:
+def read_listed(root: AnyPath, sequences: list[str] | None = None) -> list[Sequence]:
     """Return the sequences of a folder with sequences.json.
 
     It is a list of objects with name, frames (paths below the folder), 0-based boxes, attributes.
@@ -378,7 +381,7 @@ READERS = {"otb": read_otb, "tc128": read_tc128, "uav123": read_uav123, "vot": r
 READERS["listed"] = read_listed
 
 
-def layout_of(name: str, root="") -> str:
+def layout_of(name: str, root: AnyPath = "") -> str:
     """Return the key of READERS for a benchmark.
 
     It is given in the root ("vot:/data/x") or by the name (UAV123_10fps, SynVOT2016), else "otb".
@@ -388,7 +391,7 @@ def layout_of(name: str, root="") -> str:
     return _split_root(root)[0] or found
 
 
-def read(name: str, root) -> list[Sequence]:
+def read(name: str, root: AnyPath) -> list[Sequence]:
     """Return the sequences of a benchmark; its root may name the layout ("vot:/data/x")."""
     return READERS[layout_of(name, root)](_split_root(root)[1])
 

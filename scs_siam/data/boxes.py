@@ -8,36 +8,37 @@ have its name.
 import re
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from scs_siam.runtime.files import BadInput, read_text, write_text
+from scs_siam.runtime.files import AnyPath, BadInput, read_text, write_text
 
 SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 LARGEST = 1e6  # pixels; a box that lies or reaches further belongs to no frame
 
 
-def center(box) -> np.ndarray:
+def center(box: ArrayLike) -> np.ndarray:
     """Return the centre (cx, cy) of one box or of boxes (..., 4), in pixels."""
     box = np.asarray(box, np.float64)
     return box[..., :2] + (box[..., 2:] - 1) / 2
 
 
-def from_center(center, size) -> np.ndarray:
+def from_center(center: ArrayLike, size: ArrayLike) -> np.ndarray:
     """Return the box (x, y, w, h) with the given centre (cx, cy) and size (w, h)."""
     center, size = np.asarray(center, np.float64), np.asarray(size, np.float64)
     return np.concatenate([center - (size - 1) / 2, size], axis=-1)
 
 
-def from_one_based(box) -> np.ndarray:
+def from_one_based(box: ArrayLike) -> np.ndarray:
     """Convert boxes of OTB, GOT-10k, UAV123 and TC128 files (1-based x, y, w, h) to ours."""
     return np.asarray(box, np.float64) - np.array([1.0, 1.0, 0.0, 0.0])
 
 
-def to_one_based(box) -> np.ndarray:
+def to_one_based(box: ArrayLike) -> np.ndarray:
     """Convert our boxes to the 1-based x, y, w, h of OTB, GOT-10k, UAV123 and TC128 files."""
     return np.asarray(box, np.float64) + np.array([1.0, 1.0, 0.0, 0.0])
 
 
-def from_polygon(polygon) -> np.ndarray:
+def from_polygon(polygon: ArrayLike) -> np.ndarray:
     """Convert VOT polygons (..., 8), 0-based x1,y1 .. x4,y4, to our boxes (..., 4).
 
     The rule is that of VOT's toolkits and got10k: the centre is the mean of the corners; the size
@@ -52,14 +53,14 @@ def from_polygon(polygon) -> np.ndarray:
     return from_center(corners.mean(-2), scale[..., None] * extent + 1)
 
 
-def to_polygon(box) -> np.ndarray:
+def to_polygon(box: ArrayLike) -> np.ndarray:
     """Convert our boxes (..., 4) to VOT polygons (..., 8), the centres of their corner pixels."""
     x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
     right, bottom = x + np.maximum(w - 1, 0), y + np.maximum(h - 1, 0)
     return np.stack([x, y, right, y, right, bottom, x, bottom], axis=-1)
 
 
-def check_box(box, name: str = "box", frame_shape: tuple | None = None) -> np.ndarray:
+def check_box(box: ArrayLike, name: str = "box", frame_shape: tuple | None = None) -> np.ndarray:
     """Return `box` as four finite floats with positive size; otherwise BadInput names it.
 
     With `frame_shape` (H, W, ...) the box must also touch the frame.
@@ -94,7 +95,7 @@ def parse_box(text: str) -> np.ndarray:
     return check_box(numbers, f'--box "{text}"')
 
 
-def read_boxes(path, columns=4) -> np.ndarray:
+def read_boxes(path: AnyPath, columns: int | tuple[int, ...] = 4) -> np.ndarray:
     """Return the rows of a file of numbers as (N, columns) floats, in the file's own convention.
 
     Commas, tabs or blanks separate the numbers. Where `columns` are several counts, such as (4, 8),
@@ -119,13 +120,13 @@ def read_boxes(path, columns=4) -> np.ndarray:
     return np.array(rows)
 
 
-def write_boxes(path, boxes) -> None:
+def write_boxes(path: AnyPath, boxes: ArrayLike) -> None:
     """Write boxes (N, 4) as they are, one line x,y,w,h each, whole or not at all."""
     if not np.isfinite(boxes).all():
         raise BadInput(f"{path}: a box to be written is not finite; nothing was written")
     write_text(path, "".join(box_line(box) for box in np.asarray(boxes)))
 
 
-def box_line(box) -> str:
+def box_line(box: ArrayLike) -> str:
     """Return the line of a box in a file."""
     return ",".join(f"{value:.4f}" for value in box) + "\n"

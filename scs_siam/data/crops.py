@@ -2,9 +2,10 @@
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def context_side(w, h):
+def context_side(w: ArrayLike, h: ArrayLike) -> ArrayLike:
     """Return the side, in frame pixels, of the square that a template shows (D23).
 
     It is sqrt((w + p)(h + p)) with p = (w + h) / 2.
@@ -13,7 +14,7 @@ def context_side(w, h):
     return np.sqrt((w + p) * (h + p))
 
 
-def crop_matrix(center, side: float, size: int) -> np.ndarray:
+def crop_matrix(center: ArrayLike, side: float, size: int) -> np.ndarray:
     """Return the 2 x 3 affine matrix from the pixels of a crop to those of the frame.
 
     The crop shows a square of `side` frame pixels, resampled to `size` pixels.
@@ -23,7 +24,9 @@ def crop_matrix(center, side: float, size: int) -> np.ndarray:
     return np.array([[scale, 0, center[0] - offset], [0, scale, center[1] - offset]], np.float64)
 
 
-def crop(image: np.ndarray, center, side: float, size: int, padding) -> np.ndarray:
+def crop(
+    image: np.ndarray, center: ArrayLike, side: float, size: int, padding: ArrayLike
+) -> np.ndarray:
     """Return a square crop (size, size, 3) of an image (H, W, 3) by one bilinear warp.
 
     Beyond the image the colour `padding` (3,) continues it (D17).
@@ -33,7 +36,7 @@ def crop(image: np.ndarray, center, side: float, size: int, padding) -> np.ndarr
     return cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_CONSTANT, **options)
 
 
-def box_in_crop(box, center, side: float, size: int) -> np.ndarray:
+def box_in_crop(box: ArrayLike, center: ArrayLike, side: float, size: int) -> np.ndarray:
     """Convert boxes of the frame to pixels of the crop with this `center`, `side` and `size`."""
     scale, box = size / side, np.asarray(box, np.float64)
     middle = (box[..., :2] + (box[..., 2:] - 1) / 2 - np.asarray(center)) * scale + (size - 1) / 2

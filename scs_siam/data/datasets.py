@@ -11,7 +11,7 @@ import numpy as np
 
 from scs_siam.data import benchmarks
 from scs_siam.data.training_sets import read_got10k
-from scs_siam.runtime.files import BadInput
+from scs_siam.runtime.files import AnyPath, BadInput
 from scs_siam.runtime.files import root as project
 
 GROUND_TRUTHS = {  # of a layout: where its files are, and whether a file or its folder has the name
@@ -31,7 +31,7 @@ def describe(name: str) -> dict:
     return known[name]
 
 
-def check(name: str, root) -> list[str]:
+def check(name: str, root: AnyPath) -> list[str]:
     """Return one line for each thing that a folder of a data set lacks; none if it is complete."""
     about, root = describe(name), Path(root)
     if not root.is_dir():

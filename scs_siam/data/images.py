@@ -15,7 +15,7 @@ try:
 except ImportError:
     simplejpeg = None
 
-from scs_siam.runtime.files import BadInput, atomic, is_folder, reading
+from scs_siam.runtime.files import AnyPath, BadInput, atomic, is_folder, reading
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".gif"}
 PAGED = {".tif", ".tiff", ".webp", ".png", ".gif"}  # formats that can hold several frames
@@ -23,7 +23,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)*")
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
-def list_images(folder: str | Path) -> list[Path]:
+def list_images(folder: AnyPath) -> list[Path]:
     """Return the image files of `folder` in the order in which they were taken.
 
     The numbers in the names decide: whole numbers count numerically (2 before 10), digits after a
@@ -85,7 +85,7 @@ def _key(stem):
     return (*parts, stem[last:]) if parts else (stem,)
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: AnyPath) -> np.ndarray:
     """Read an image file as RGB uint8 (H, W, 3), turned as its EXIF orientation asks.
 
     Images of more than 8 bits are scaled by their own range. BadInput names a file that is missing,
@@ -95,7 +95,7 @@ def read_image(path: str | Path) -> np.ndarray:
     return to_uint8(pixels, value_range([pixels]))
 
 
-def read_pixels(path) -> np.ndarray:
+def read_pixels(path: AnyPath | np.ndarray) -> np.ndarray:
     """Read an image (H, W, 3) with the type that it is stored in; an array is returned as it is."""
     if isinstance(path, np.ndarray):
         return path
@@ -120,7 +120,7 @@ def read_pixels(path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def write_image(path, image: np.ndarray, quality: int = 95) -> None:
+def write_image(path: AnyPath, image: np.ndarray, quality: int = 95) -> None:
     """Write an RGB uint8 image (H, W, 3) in the format of the suffix, whole or not at all."""
     jpeg = Path(path).suffix.lower() in (".jpg", ".jpeg")
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if jpeg else []  # others would warn on stderr

@@ -8,7 +8,7 @@ import numpy as np
 
 from scs_siam.data.boxes import from_one_based, read_boxes
 from scs_siam.data.images import list_images
-from scs_siam.runtime.files import BadInput, is_folder, read_entries, read_names
+from scs_siam.runtime.files import AnyPath, BadInput, is_folder, read_entries, read_names
 
 VID_FOLDERS = {"train": "ILSVRC*/ILSVRC*", "val": "ILSVRC2015_val_*"}
 VID_CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -24,7 +24,7 @@ class Video:
     boxes: np.ndarray
 
 
-def read_videos(root) -> list[Video]:
+def read_videos(root: AnyPath) -> list[Video]:
     """Return the videos of a folder with videos.json, or of a folder in GOT-10k's layout.
 
     videos.json is a list of objects with name, frames (paths below the folder) and 0-based boxes.
@@ -40,7 +40,7 @@ def read_videos(root) -> list[Video]:
     return videos
 
 
-def read_got10k(root) -> list[Video]:
+def read_got10k(root: AnyPath) -> list[Video]:
     """Return the videos of a folder in GOT-10k's layout, such as .../GOT-10k/train.
 
     A sequence is a sub-folder with groundtruth.txt (1-based x,y,w,h) and one image per line.
@@ -84,7 +84,7 @@ def _with_missing(folder, frames, count):
     return [numbered.get(n, folder / f"{n:0{width}d}{suffix}") for n in wanted]
 
 
-def read_imagenet_vid(root) -> list[Video]:
+def read_imagenet_vid(root: AnyPath) -> list[Video]:
     """Return the videos of ImageNet VID (ILSVRC2015), one per track of at least two frames.
 
     `root` holds Data/VID/train/<group>/<sequence>/000000.JPEG (val has no group) and the same under

@@ -11,7 +11,7 @@ import re
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from scs_siam.data import images
-from scs_siam.runtime.files import BadInput, is_folder, writing
+from scs_siam.runtime.files import AnyPath, BadInput, is_folder, writing
 
 STALL = 10.0  # seconds without data after which a stream is given up
 COLOUR = (0, 158, 115)  # bluish green of Okabe and Ito
@@ -40,7 +40,7 @@ class Frames:
     `fps` and `pixel_aspect` describe a video, and `time` is that of the latest frame in seconds.
     """
 
-    def __init__(self, source):
+    def __init__(self, source: AnyPath | Iterable[AnyPath] | np.ndarray):
         self.live = self.once = False  # frames arrive at their own pace; the source is read once
         self.fps, self.pixel_aspect, self.time, self.problem = None, None, None, None
         self._shape = self._video = self._items = self._range = None
@@ -182,14 +182,14 @@ class TimedFrame(np.ndarray):
     time = None
 
 
-def is_live(source) -> bool:
+def is_live(source: AnyPath) -> bool:
     """Whether a source names a camera ("0") or a stream ("rtsp://..."), not a file or folder."""
     text = os.fspath(source) if isinstance(source, os.PathLike) else str(source)
     camera = re.fullmatch(r"[0-9]{1,2}", text) and not os.path.exists(text)
     return bool(camera or re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text))
 
 
-def prefetch(frames, ahead: int = 4):
+def prefetch(frames: Iterable, ahead: int = 4) -> Iterator:
     """Yield `frames` in order while a thread decodes up to `ahead` of them.
 
     An error is raised at the frame that caused it. The consumer can be interrupted at any time,
@@ -369,7 +369,7 @@ class ClipWriter:
     its source. It can be played at any moment, also after a kill or on a full disk.
     """
 
-    def __init__(self, path: str | Path, fps: float | None = None, pixel_aspect=None):
+    def __init__(self, path: AnyPath, fps: float | None = None, pixel_aspect=None):
         self.path, self.container, self.shown = Path(path), None, -1
         self.rate = max(Fraction(fps or 25).limit_denominator(1001), Fraction(1, 1001))
         self.pixel_aspect = pixel_aspect

@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -15,6 +17,9 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
+
+
+AnyPath = str | os.PathLike  # a path as text or as an object
 
 
 class BadInput(ValueError):  # noqa: N818
@@ -36,7 +41,7 @@ def figures_folder() -> Path:
 
 
 @contextlib.contextmanager
-def reading(path):
+def reading(path: AnyPath) -> Iterator[None]:
     """Turn errors while the file or folder `path` is opened and read into BadInput."""
     try:
         yield
@@ -47,7 +52,7 @@ def reading(path):
 
 
 @contextlib.contextmanager
-def writing(path):
+def writing(path: AnyPath) -> Iterator[None]:
     """Turn errors while `path` is written into BadInput."""
     try:
         yield
@@ -58,7 +63,7 @@ def writing(path):
 
 
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: AnyPath) -> Iterator[Path]:
     """Yield a temporary path next to `path`; move it into place if the block succeeds."""
     path = Path(path)
     with writing(path):
@@ -76,7 +81,7 @@ def atomic(path):
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path: AnyPath) -> Iterator[None]:
     """Let one process at a time work on `path`; other processes wait (not on Windows).
 
     Half-written files of a killed process below `path` are removed: with the lock held, no other
@@ -100,30 +105,30 @@ def _umask():
     return mask
 
 
-def write_text(path, text: str) -> None:
+def write_text(path: AnyPath, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with atomic(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value) -> None:
+def write_json(path: AnyPath, value: Any) -> None:
     """Write `value` as sorted, indented JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
-def is_folder(path) -> bool:
+def is_folder(path: AnyPath) -> bool:
     """Tell whether `path` is a folder; BadInput where the system cannot tell."""
     with reading(path):
         return Path(path).is_dir()
 
 
-def read_text(path) -> str:
+def read_text(path: AnyPath) -> str:
     """Return the text of a UTF-8 file, with or without a byte-order mark."""
     with reading(path), open(path, encoding="utf-8-sig") as file:
         return file.read()
 
 
-def read_names(path) -> list[str]:
+def read_names(path: AnyPath) -> list[str]:
     """Return the names in a list file, one per line; BadInput for a name that leaves its folder."""
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
@@ -134,14 +139,14 @@ def read_names(path) -> list[str]:
     return names
 
 
-def is_inside(name) -> bool:
+def is_inside(name: Any) -> bool:
     """Tell whether a name that someone else wrote stays in its folder on any system."""
     if not isinstance(name, str) or set(name) & set("\0\\:"):
         return False
     return not name.startswith("/") and ".." not in name.split("/")
 
 
-def read_entries(path) -> list[dict]:
+def read_entries(path: AnyPath) -> list[dict]:
     """Return the entries of a JSON list of clips: name, frames (relative paths), boxes (N, 4)."""
     entries = read_json(path)
     for number, entry in enumerate(entries if isinstance(entries, list) else [entries], 1):
@@ -157,7 +162,7 @@ def read_entries(path) -> list[dict]:
     return entries
 
 
-def read_json(path, *keys: str):
+def read_json(path: AnyPath, *keys: str) -> Any:
     """Read a JSON object with at least `keys`, or without keys also a list of objects."""
     text = read_text(path)
     try:
@@ -173,7 +178,7 @@ def read_json(path, *keys: str):
     return value
 
 
-def sha256(path, length: int = 64) -> str:
+def sha256(path: AnyPath, length: int = 64) -> str:
     """Return the SHA-256 of a file's bytes as `length` hexadecimal digits."""
     value = hashlib.sha256()
     with reading(path), open(path, "rb") as file:
@@ -182,7 +187,7 @@ def sha256(path, length: int = 64) -> str:
     return value.hexdigest()[:length]
 
 
-def digest(value, length: int = 12) -> str:
+def digest(value: Any, length: int = 12) -> str:
     """Return a short SHA-256 of any value that JSON can hold, the same for equal values."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
