@@ -4,6 +4,7 @@ Other annotations are left to the functions themselves, which answer bad input w
 """
 
 import inspect
+from typing import get_args
 
 from beartype import beartype
 from jaxtyping import AbstractArray
@@ -15,6 +16,8 @@ def shapes(function):
         return function
 
     def is_shape(kind):
+        if kinds := get_args(kind):  # Images | None
+            return all(part is type(None) or is_shape(part) for part in kinds)
         return inspect.isclass(kind) and issubclass(kind, AbstractArray)
 
     kept = {name: kind for name, kind in function.__annotations__.items() if is_shape(kind)}
