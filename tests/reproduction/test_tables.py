@@ -130,7 +130,7 @@ def test_speeds_are_those_timed_in_turn_not_those_of_the_runs(table):
             .loc["SCS-Siam", "speed over SiameseFC*, measured on CPU 1"]
             == 0.75
         )
-    line = table(9).set_index("tracker").filter(regex="^(fps|speed)").loc["SCS-Siam"]
+    line = table(9).set_index("tracker").filter(regex="^(FPS|speed)").loc["SCS-Siam"]
     assert line.to_dict() == {
         "FPS, printed": 73,
         "FPS, measured on CPU 1": 30.0,
