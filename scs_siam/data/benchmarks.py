@@ -21,6 +21,7 @@ from scs_siam.data.boxes import (
     to_polygon,
 )
 from scs_siam.data.images import list_images
+from scs_siam.data.video import Frames
 from scs_siam.runtime.files import (
     AnyPath,
     BadInput,
@@ -45,14 +46,14 @@ COMPLETE = "complete the sequence or leave it out"
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """One target of one clip: its image files and its ground truth (N, 4), 0-based.
+    """One target of one clip: its image files or its video, and its ground truth (N, 4), 0-based.
 
     A row of the ground truth is NaN where the target is absent. `polygons` (N, 8) are the corners
     x1,y1 .. x4,y4 of VOT's rotated boxes, or None.
     """
 
     name: str
-    frames: tuple
+    frames: tuple | Frames
     truth: np.ndarray
     attributes: tuple = ()
     polygons: np.ndarray | None = None
@@ -70,7 +71,7 @@ class Sequence:
         """
         sizes = [
             (Path(path).name, os.path.getsize(path) if os.path.exists(path) else None)
-            for path in self.frames
+            for path in getattr(self.frames, "files", self.frames)
         ]
         polygons = [] if self.polygons is None else [self.polygons.tolist()]
         return digest([self.truth.tolist(), sizes, *polygons])
@@ -377,8 +378,32 @@ def read_listed(root: AnyPath, sequences: list[str] | None = None) -> list[Seque
     return found
 
 
+def read_clips(root, sequences=None) -> list[Sequence]:
+    """Return the clips of a folder with NAME/clip.mp4 and NAME/groundtruth.txt (1-based x,y,w,h).
+
+    This is the layout of data/clips. BadInput names a folder that lacks one of the two files and a
+    clip whose length differs from the number of its boxes.
+    """
+    root, found = _folder(root), []
+    folders = [path for path in sorted(root.iterdir()) if (path / "clip.mp4").is_file()]
+    folders += [path.parent for path in sorted(root.glob("*/groundtruth.txt"))]
+    names = sorted({path.name for path in folders})
+    if not names:
+        raise BadInput(f"{root}: holds no clip (a folder with clip.mp4 and groundtruth.txt)")
+    for name in names if sequences is None else sequences:
+        if name not in names:
+            raise BadInput(f"{root}: has no clip {name}; it has {_few(names)}")
+        truth = root / name / "groundtruth.txt"
+        if not truth.is_file():
+            raise BadInput(f"{name}: {truth} is missing; {COMPLETE}")
+        rows = read_boxes(truth)
+        check_truth(rows, name, truth, absent=True)
+        found.append(Sequence(name, Frames(root / name / "clip.mp4"), from_one_based(rows)))
+    return found
+
+
 READERS = {"otb": read_otb, "tc128": read_tc128, "uav123": read_uav123, "vot": read_vot}
-READERS["listed"] = read_listed
+READERS |= {"clips": read_clips, "listed": read_listed}
 
 
 def layout_of(name: str, root: AnyPath = "") -> str:

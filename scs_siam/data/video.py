@@ -44,7 +44,9 @@ class Frames:
         self.live = self.once = False  # frames arrive at their own pace; the source is read once
         self.fps, self.pixel_aspect, self.time, self.problem = None, None, None, None
         self._shape = self._video = self._items = self._range = None
-        if isinstance(source, np.ndarray):
+        if isinstance(source, Frames):
+            vars(self).update(vars(source))
+        elif isinstance(source, np.ndarray):
             rgb = source.dtype == np.uint8 and source.ndim == 4 and source.shape[3] == 3
             if not rgb or not source.size:
                 kind = f"{source.dtype} {source.shape}"
@@ -83,6 +85,11 @@ class Frames:
         rate = stream.average_rate or stream.guessed_rate
         self.fps = float(rate) if rate else None
         self.pixel_aspect = stream.sample_aspect_ratio or None
+
+    @property
+    def files(self) -> list:
+        """The image files, or the video file."""
+        return [self._video] if self._video is not None else list(self._items)
 
     def __len__(self):
         if self._video is None:

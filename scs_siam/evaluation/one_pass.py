@@ -211,7 +211,7 @@ def _check_format(form):
 def _track(tracker, sequence, on_frame):
     boxes, seconds, decoding = np.empty((len(sequence.frames), 4)), 0.0, 0.0
     frames = iter(Frames(sequence.frames))
-    for index, path in enumerate(sequence.frames):
+    for index in range(len(boxes)):
         start = time.perf_counter()
         frame = next(frames)
         decoded = time.perf_counter()
@@ -222,7 +222,7 @@ def _track(tracker, sequence, on_frame):
             box = tracker.update(frame)
             seconds += time.perf_counter() - decoded
             decoding += decoded - start
-            where = f"{sequence.name}: frame {index + 1} ({path}), from the tracker"
+            where = f"{sequence.name}: frame {index + 1}, from the tracker"
             boxes[index] = check_box(box, where)
         if on_frame:
             on_frame(sequence, index, frame, boxes[index])

@@ -556,7 +556,7 @@ COMMANDS = [
                 "--layout",
                 "layout of the benchmark",
                 default="otb",
-                choices=["otb", "tc128", "uav123", "vot"],
+                choices=["otb", "tc128", "uav123", "vot", "clips"],
             ),
             _path("--root", "folder of the benchmark", **REQUIRED),
             _option("--sequences", "only these sequences", metavar="A,B"),
