@@ -33,6 +33,7 @@ DRAWN = {
     "figure6",
     "learning_rate",
     "tracked_clip",
+    "real_clip",
     "figure9",
     "failures",  # boxes of runs on clips that are drawn anew
     "deviations",
