@@ -211,7 +211,9 @@ def _check_format(form):
 def _track(tracker, sequence, on_frame):
     boxes, seconds, decoding = np.empty((len(sequence.frames), 4)), 0.0, 0.0
     frames = iter(Frames(sequence.frames))
-    for index in range(len(boxes)):
+    video = isinstance(sequence.frames, Frames)
+    paths = sequence.frames.files * len(boxes) if video else sequence.frames
+    for index, path in enumerate(paths):
         start = time.perf_counter()
         frame = next(frames)
         decoded = time.perf_counter()
@@ -222,7 +224,7 @@ def _track(tracker, sequence, on_frame):
             box = tracker.update(frame)
             seconds += time.perf_counter() - decoded
             decoding += decoded - start
-            where = f"{sequence.name}: frame {index + 1}, from the tracker"
+            where = f"{sequence.name}: frame {index + 1} ({path}), from the tracker"
             boxes[index] = check_box(box, where)
         if on_frame:
             on_frame(sequence, index, frame, boxes[index])
