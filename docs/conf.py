@@ -19,7 +19,7 @@ project, author = "SCS-Siam", "The SCS-Siam companion authors"
 copyright = "2026, the SCS-Siam companion authors. Printed numbers: Fiaz et al., CC BY 4.0"
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "notebooks/*.ipynb", "*.md", "figures/*.md"]
-include_patterns += ["data/paper/README.md", "data/clips/README.md"]
+include_patterns += ["data/paper/README.md", "data/clips/README.md", "data/training_sets.md"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 suppress_warnings = ["mystnb.unknown_mime_type", "toc.not_included"]
 

@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from scs_siam.evaluation.metrics import overlap
 from scs_siam.figures import BLACK, Style, styled, tracker_styles
 from scs_siam.figures.panels import CASING, draw_image, sheet
+from scs_siam.runtime.files import atomic, figures_folder
 
 TRUTH = Style(BLACK)  # green, its colour elsewhere, belongs to a tracker here
 RATIO = 0.75  # height over width
@@ -163,3 +164,24 @@ def _legend(figure, rows):
         ncols=-(-len(handles) // lines),
         handlelength=3.6,
     )
+
+
+def animate(name, frames, boxes, truth, fps=15, width=320):
+    """Write figures/<name>.webp: frames (N, H, W, 3) with tracked (blue) and true (green) boxes.
+
+    `boxes` and `truth` are (N, 4): x, y, w, h, 0-based. Returns the path.
+    """
+    from PIL import Image, ImageDraw
+
+    path, factor = figures_folder() / f"{name}.webp", width / frames[0].shape[1]
+    size, pictures = (width, round(frames[0].shape[0] * factor)), []
+    for frame, *both in zip(frames, truth, boxes):
+        picture = Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)
+        for (x, y, w, h), colour in zip(both, ("#009E73", "#0072B2")):
+            corners = [factor * side for side in (x, y, x + w, y + h)]
+            ImageDraw.Draw(picture).rectangle(corners, outline=colour, width=3)
+        pictures.append(picture)
+    options = {"append_images": pictures[1:], "loop": 0, "quality": 70, "method": 4}
+    with atomic(path) as part:
+        pictures[0].save(part, "WEBP", save_all=True, duration=round(1000 / fps), **options)
+    return path

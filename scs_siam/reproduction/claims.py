@@ -3,8 +3,10 @@
 An order is decided by intervals of paired differences over seeds and sequences, a number by an
 interval that lies wholly inside or wholly outside the tolerance. A wide interval decides nothing,
 and neither does a single training of each row, whose luck no interval contains. Numbers measured on
-other data than the paper's are not compared with printed ones, and neither is a network narrower
-than the paper's that loses against a published tracker.
+other data than the paper's are not compared with printed ones. Not comparable are also a network
+narrower than the paper's that loses against a published tracker, an order on synthetic clips, and
+speeds on another kind of device than the paper's GPU. `could_show` is the smallest true difference
+that would have been found with a probability of 80 %.
 """
 
 from html import escape
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scs_siam.evaluation.statistics import bootstrap_interval
+from scs_siam.evaluation.statistics import bootstrap_interval, detectable_difference
 from scs_siam.reproduction import paper, profiles
 from scs_siam.reproduction.comparisons import (
     SUPERVISED,
@@ -21,6 +23,7 @@ from scs_siam.reproduction.comparisons import (
     compare,
     compare_speeds,
     count,
+    median_and_range,
     needs,
     paired,
     ratios,
@@ -36,9 +39,10 @@ VERDICTS = ("reproduced", "not reproduced", "inconclusive", "not comparable", "n
 COLOURS = dict(zip(VERDICTS, ("#00664A", "#A63C00", "#6B5500", "#44546A", "#595959")))
 SETTLED = VERDICTS[:2]
 STAYS = "other seeds, if they disagree"
+OTHER_DEVICE = "the paper's speeds are those of a GPU in single precision"
 FIELDS = ("id", "quote", "where", "kind", "metric", "dataset")
-FOUND = ("measured_on", "verdict", "reason", "what_would_change")
-SPEEDS = ("row", "ratio", "fps", "device")
+FOUND = ("measured_on", "verdict", "reason", "what_would_change", "could_show")
+SPEEDS = ("row", "ratio", "fps", "device", "kind")
 BADGE = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-labelledby="t">
 <title id="t">{title}</title>
 <rect width="{width}" height="20" rx="3" fill="{colour}"/>
@@ -70,19 +74,21 @@ def verdicts(profile: profiles.Profile):
 def speeds(profile: profiles.Profile):
     """Return speeds of rows that were timed in turn in one process, a line per row and round.
 
-    They come from bench-variants.json of the profile, or of `reference`, since the speed of a
-    network does not depend on its weights.
+    They come from bench-variants*.json of the profile, or of `reference`, since the speed of a
+    network does not depend on its weights; networks of another width are left out.
     """
     import pandas
 
     folders = profile.folder, profiles.get_profile("reference").folder
-    paths = [folder / "bench-variants.json" for folder in folders]
-    record = next((read_json(path) for path in paths if path.is_file()), {"variants": {}})
+    paths = [path for folder in folders for path in sorted(folder.glob("bench-variants*.json"))]
+    same = (each for each in map(read_json, paths) if each["width"] == profile.width)
+    record = next(same, {"variants": {}})
     lines = []
     for row, found in record["variants"].items():
         device = f"{record['machine']['device']}, width {record['width']:g}"
         fps = found["frames_per_second"]
-        lines += [(row, ratio, fps, device) for ratio in found["ratios"]]
+        kind = record["machine"]["kind"]
+        lines += [(row, ratio, fps, device, kind) for ratio in found["ratios"]]
     return pandas.DataFrame(lines, columns=SPEEDS)
 
 
@@ -129,7 +135,8 @@ def judge(claim: paper.Claim, results, supervised, speeds, stands_for: dict) -> 
         found = _speed(claim, speeds) if claim.kind == "speed" else _speed_order(claim, speeds)
     else:
         found = (_order if claim.kind == "order" else _number)(claim, parts, benchmarks)
-    return {**{name: getattr(claim, name) for name in FIELDS}, **dict(zip(FOUND, found))}
+    fields = {name: getattr(claim, name) for name in FIELDS}
+    return {**fields, **dict.fromkeys(FOUND, ""), **dict(zip(FOUND, found))}
 
 
 def _join(*parts):
@@ -149,13 +156,37 @@ def _order(claim, parts, benchmarks):
 
     benchmark = min(benchmarks, key=lacking)
     real = "" if benchmark == claim.dataset else f"the real {claim.dataset}"
-    return _weigh(claim, found[benchmark], benchmark, real)
+    judged = _weigh(claim, found[benchmark], benchmark, real)
+    if benchmark.startswith("Syn"):
+        judged = _unlike(judged, f"synthetic clips say nothing of {claim.dataset}", real)
+    return *judged, _could_show(found[benchmark])
+
+
+def _unlike(judged, why, change):
+    """The verdict "not comparable" with its reason in place of any that was measured."""
+    place, verdict, reason, _ = judged
+    if verdict == "not attempted":
+        return judged
+    return place, "not comparable", f"{reason.rstrip('.')}; {why}.", change
+
+
+def _could_show(found):
+    """In words the smallest difference that every comparison could have shown."""
+    if any(np.isnan(one.detectable) for one in found):
+        return ""
+    hardest = max(found, key=lambda one: one.detectable)
+    return f"{hardest.detectable:.1f} {hardest.unit}"
 
 
 def _speed_order(claim, speeds):
     found = [compare_speeds(pair, speeds) for pair in claim.pairs]
     device = next((one.basis.partition(" on ")[2] for one in found if one.basis), "")
-    return _weigh(claim, found, device, "")
+    judged = _weigh(claim, found, device, "")
+    return judged if _on_gpu(speeds) else _unlike(judged, OTHER_DEVICE, "times on a GPU")
+
+
+def _on_gpu(speeds):
+    return len(speeds) > 0 and set(speeds["kind"]) == {"cuda"}
 
 
 def _weigh(claim, found, benchmark, real):
@@ -199,27 +230,31 @@ def _number(claim, parts, benchmarks):
         reason = f"There are no scores of {' and '.join(lacks[benchmark])}."
         return "", "not attempted", reason, needs(claim, lacks[benchmark], claim.dataset)
     rows, value = list(found[benchmark].values()), claim.kind == "value"
-    values = rows[0].values.dropna(axis=1).to_numpy() if value else paired(*rows)[0]
+    values = rows[0].values.dropna(axis=1) if value else paired(*rows)[0]
+    targets, values = values.columns, values.to_numpy()
     if not values.size:
         reason = "No seed and sequence has scores of every row."
         return benchmark, "not attempted", reason, needs(claim, claim.rows, benchmark)
     factor, unit = UNITS[claim.metric]
     unit = "percent" if value and unit == "points" else unit
-    mean, low, high = bootstrap_interval(factor * values)
+    mean, low, high = bootstrap_interval(factor * values, targets=targets)
+    shows = not value and len(values) > 1
+    shown = detectable_difference(factor * values, targets=targets) if shows else None
+    could_show = f"{shown:.1f} {unit}" if shows else ""
     whole = int(paper.cell(2, claim.dataset.replace("TC128", "TC-128"), "sequences"))
     interval = spread((mean, low, high), "" if value else "+")
     measured = f"Measured is {interval} {unit} ({basis(values)})"
     if benchmark != claim.dataset or values.shape[1] < whole:
         about = f"the claim is about a number on the {whole} sequences of {claim.dataset}"
         change = f"the real {claim.dataset}, all of it"
-        return benchmark, "not comparable", f"{measured}; {about}.", change
+        return benchmark, "not comparable", f"{measured}; {about}.", change, could_show
     printed = paper.expected(claim)
     bounds = printed - claim.tolerance, printed + claim.tolerance
     verdict = _within(*bounds, low, high)
     lies = {"reproduced": "inside", "not reproduced": "outside"}.get(verdict, "across an end of")
     change = "more seeds, for a narrower interval" if verdict == "inconclusive" else STAYS
     reason = f"{measured}, {lies} the printed {bounds[0]:.1f} to {bounds[1]:.1f}."
-    return benchmark, verdict, reason, change
+    return benchmark, verdict, reason, change, could_show
 
 
 def _within(least, most, low, high):
@@ -262,13 +297,14 @@ def _speed(claim, speeds):
     if not len(found):
         reason = f"{first} and {second} have not been timed in one process."
         return "", "not attempted", reason, f"a benchmark of {first} and {second}"
-    (mean, low, high), printed = bootstrap_interval(found), paper.expected(claim)
-    ratio = f"{mean:.2f} ({low:.2f} to {high:.2f}) of the speed of {second}"
+    (middle, low, high), printed = median_and_range(found), paper.expected(claim)
+    ratio = f"{middle:.2f} ({low:.2f} to {high:.2f}) of the speed of {second}"
     rounds = count(len(found), "round")
     limits = f"printed is {printed:.2f}, tolerance {claim.tolerance:g}"
     verdict = _within(printed - claim.tolerance, printed + claim.tolerance, low, high)
     reason = f"{first} runs at {ratio} ({rounds}); {limits}."
-    return device, verdict, reason, "other hardware or another width"
+    judged = device, verdict, reason, "other hardware or another width"
+    return judged if _on_gpu(speeds) else _unlike(judged, OTHER_DEVICE, "times on a GPU")
 
 
 def _eao(claim, parts, benchmarks):

@@ -1,6 +1,10 @@
 """Comparisons of rows by their scores and speeds, paired over seeds and sequences.
 
-A row is looked for under the names that it has in a claim, in runs and in published raw boxes.
+A row is looked for under the names that it has in a claim, in runs and in published raw boxes. One
+rule holds for pairs: a difference is taken between the same seeds and the same targets of two rows,
+and a published tracker, which has no seed, is compared with every seed. One rule holds for many
+comparisons: each of n intervals that stand in one table or belong to one claim has the level
+1 - 0.05 / n (Bonferroni), so that all of them contain their differences in 95 % of such tables.
 """
 
 from dataclasses import dataclass
@@ -8,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scs_siam.evaluation.statistics import bootstrap_interval
+from scs_siam.evaluation.statistics import bootstrap_interval, detectable_difference
 from scs_siam.reproduction import paper, profiles
 from scs_siam.runtime.files import BadInput
 
@@ -39,7 +43,7 @@ class Comparison:
     basis: str = ""  # such as "12 sequences, 1 seed"
     lacks: tuple = ()  # which of the two has no data
     lone: bool = False  # a single training decides, so the effect of another seed is not known
-    reversed: bool = False  # below 0 also by the interval that many comparisons ask for
+    detectable: float = np.nan  # the smallest difference that these data would have shown
     narrow: bool = False  # a network narrower than the paper's stands against a published tracker
 
     @property
@@ -54,7 +58,7 @@ class Comparison:
         if self.lone:
             return "open"
         fails = "unequal" if self.narrow else "fails"
-        return "holds" if self.gain[1] > 0 else fails if self.reversed else "open"
+        return "holds" if self.gain[1] > 0 else fails if self.gain[2] < 0 else "open"
 
     def __str__(self):
         name = f"{self.better} over {self.worse}{f' in {self.attribute}' if self.attribute else ''}"
@@ -80,13 +84,14 @@ def split(frame) -> dict:
 def compare(claim, parts: dict, benchmark: str, pair, attribute="", among=1) -> Comparison:
     """Compare a pair (better, worse) by the claim's metric on the sequences with an attribute.
 
-    `parts` comes from `split`. One of `among` comparisons counts as reversed only if its interval
-    at the level 1 - 0.05 / `among` is below 0 (Bonferroni), since one reversal refutes a claim.
+    `parts` comes from `split`. The interval of one of `among` comparisons has the level
+    1 - 0.05 / `among`.
     """
     one, other = (scores(claim, parts, name, benchmark, attribute=attribute) for name in pair)
     if lacks := tuple(name for name, found in zip(pair, (one, other)) if found is None):
         return Comparison(*pair, attribute, lacks=lacks)
     gains, frames = paired(one, other)
+    targets, gains = gains.columns, gains.to_numpy()
     if not len(gains):
         return Comparison(*pair, attribute, lacks=pair)  # no seed that both have
     if gains.shape[1] < 2:
@@ -95,13 +100,12 @@ def compare(claim, parts: dict, benchmark: str, pair, attribute="", among=1) -> 
     gains = gains * factor * (-1 if claim.metric in paper.LOWER_IS_BETTER else 1)
     # VOT's means are over frames, the others' over targets.
     weights = frames if claim.metric in SUPERVISED else None
-    gain = bootstrap_interval(gains, weights=weights)
-    clear = gain[2] < 0
-    if clear and among > 1:
-        clear = bootstrap_interval(gains, weights=weights, level=1 - 0.05 / among)[2] < 0
+    how = {"level": 1 - 0.05 / among, "weights": weights, "targets": targets}
+    gain = bootstrap_interval(gains, **how)
     lone = len(gains) == 1 and not (one.published and other.published) and not _one_training(pair)
     narrow = one.published != other.published and min(one.width, other.width) < 1
-    facts = {"lone": lone, "reversed": clear, "narrow": narrow}
+    shown = np.nan if lone else detectable_difference(gains, **how)
+    facts = {"lone": lone, "detectable": shown, "narrow": narrow}
     return Comparison(*pair, attribute, gain, unit, basis(gains), **facts)
 
 
@@ -123,8 +127,13 @@ def compare_speeds(pair, speeds) -> Comparison:
         lacks = tuple(name for name in pair if _timed(name) not in timed)
         return Comparison(*pair, lacks=lacks or pair)
     rounds = f"{count(len(found), 'round')} on {device}"
-    gain = bootstrap_interval(100 * (found - 1)) if len(found) > 1 else NOTHING
-    return Comparison(*pair, "", gain, UNITS["fps"][1], rounds, reversed=gain[2] < 0)
+    gain = median_and_range(100 * (found - 1)) if len(found) > 1 else NOTHING
+    return Comparison(*pair, "", gain, UNITS["fps"][1], rounds)
+
+
+def median_and_range(values) -> tuple:
+    """Return (median, minimum, maximum) of the rounds of a timing, whose noise has outliers."""
+    return float(np.median(values)), float(np.min(values)), float(np.max(values))
 
 
 def scores(
@@ -154,8 +163,8 @@ def scores(
     return Scores(values, frames, published != own and (published, benchmark) in parts, width)
 
 
-def paired(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """Return first minus second over shared seeds and sequences (R, S), and the frames (S,).
+def paired(first: Scores, second: Scores):
+    """Return first minus second as a DataFrame (shared seeds, shared targets), and frames (S,).
 
     A published tracker has no seed and is compared with every seed of the other.
     """
@@ -166,7 +175,7 @@ def paired(first: Scores, second: Scores) -> tuple[np.ndarray, np.ndarray]:
         other = other.reindex(one.index, method="nearest")
     seeds, sequences = one.index.intersection(other.index), one.columns.intersection(other.columns)
     gains = (one.loc[seeds, sequences] - other.loc[seeds, sequences]).dropna(axis=1)
-    return gains.to_numpy(), first.frames[gains.columns].to_numpy()
+    return gains, first.frames[gains.columns].to_numpy()
 
 
 def ratios(pair, speeds) -> tuple[np.ndarray, str]:
@@ -216,25 +225,65 @@ def between_seeds(found, benchmark: str, metric: str = "auc") -> tuple[float, in
 def differences(found, base: str, benchmark: str, metric: str = "auc"):
     """Return the paired difference of each row to the row `base`, as a DataFrame.
 
-    Its columns are row, seeds, targets, difference, low and high (95 %). A pair is one sequence and
-    one seed that both rows have.
+    Its columns are row, seeds, targets, difference, low, high (of all rows at once, see above) and
+    base, the mean of `base` over the same seeds and targets.
     """
     import pandas
 
-    part = found[found["benchmark"] == benchmark].groupby("row", sort=False)
-    axes = {"index": "seed", "columns": "sequence", "values": metric}
-    grids = {row: lines.pivot(**axes) for row, lines in part}
+    grids = _grids(found, benchmark, metric)
     if base not in grids:
         problem = f"the row {base} was not run, so nothing can be compared with it"
         raise BadInput(f"{benchmark}: {problem}; run it first")
+    gaps = {row: paired(grid, grids[base])[0] for row, grid in grids.items() if row != base}
+    gaps = {row: gap for row, gap in gaps.items() if gap.size}
     rows = []
-    for row, grid in grids.items():
-        seeds = grid.index.intersection(grids[base].index)
-        if row != base and len(seeds):
-            gaps = (grid.loc[seeds] - grids[base].loc[seeds]).to_numpy()
-            rows.append((row, len(seeds), gaps.shape[1], *bootstrap_interval(gaps)))
-    columns = ["row", "seeds", "targets", "difference", "low", "high"]
+    for row, gap in gaps.items():
+        level = 1 - 0.05 / len(gaps)
+        interval = bootstrap_interval(gap.to_numpy(), level=level, targets=gap.columns)
+        seeds = gap.index if not grids[base].published else grids[base].values.index
+        same = grids[base].values.loc[seeds, gap.columns].to_numpy().mean()
+        rows.append((row, *gap.shape, *interval, same))
+    columns = ["row", "seeds", "targets", "difference", "low", "high", "base"]
     return pandas.DataFrame(rows, columns=columns)
+
+
+def detectable(found, row: str, base: str, benchmark: str, metric: str = "auc") -> float:
+    """Return the smallest true difference of two rows that these runs would have shown."""
+    grids = _grids(found, benchmark, metric)
+    gaps = paired(grids[row], grids[base])[0]
+    level = 1 - 0.05 / max(len(grids) - 1, 1)
+    return detectable_difference(gaps.to_numpy(), level, targets=gaps.columns)
+
+
+def _grids(found, benchmark, metric):
+    """Scores of every row on a benchmark."""
+    grids = {}
+    for row, lines in found[found["benchmark"] == benchmark].groupby("row", sort=False):
+        grid = lines.pivot(index="seed", columns="sequence", values=metric)
+        frames = lines.drop_duplicates("sequence").set_index("sequence")["frames"]
+        grids[row] = Scores(grid, frames, row.endswith("(published)"), 1.0)
+    return grids
+
+
+def printed_span(number: int) -> float:
+    """Return the largest difference of printed success (0 to 1) between the rows of a table."""
+    values = paper.table(number)["success"].dropna() / 100
+    return float(values.max() - values.min())
+
+
+def printed_gaps(spread: float) -> tuple[int, int]:
+    """Return how many differences of success in Tables 8 to 10 exceed the noise, and their number.
+
+    The noise is 1.96 sqrt(2) `spread`, which two equal trainings exceed by chance in 5 % of cases
+    if `spread` (0 to 1) is the standard deviation of a row's score from seed to seed. A difference
+    is one between two rows of one table.
+    """
+    gaps = []
+    for number in (8, 9, 10):
+        values = paper.table(number)["success"].dropna().to_numpy() / 100
+        above = np.triu_indices(len(values), 1)
+        gaps.extend(np.abs(values[:, None] - values)[above])
+    return int((np.array(gaps) > 1.96 * np.sqrt(2) * spread).sum()), len(gaps)
 
 
 def basis(values: np.ndarray) -> str:

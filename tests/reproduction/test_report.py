@@ -161,9 +161,11 @@ def test_deviations_are_those_of_the_file():
     assert not (table == "").any(axis=None)
 
 
-def test_readme_holds_what_the_committed_runs_give():
-    block = report.split_readme(paper.root() / "README.md")[1]
-    assert block == report.readme_block(profiles.get_profile("reference")), (
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_documents_hold_what_the_committed_runs_give(name):
+    block = report.split(paper.root() / name)[1]
+    made = report.readme_block if name == "README.md" else report.results_block
+    assert block == made(profiles.get_profile("reference")), (
         "python -m scs_siam.reproduction.report writes it anew"
     )
 
@@ -294,7 +296,7 @@ def test_figures_and_tables_hold_no_number_without_a_run(tmp_path, monkeypatch):
     )
 
 
-def test_readme_block(of, tmp_path):
+def test_measured_blocks(of, tmp_path):
     machine = {"device": "CPU 1", "kind": "cpu", "cores": 4}
     speed = {
         "variant": "SCS-Siam",
@@ -310,7 +312,7 @@ def test_readme_block(of, tmp_path):
     }
     for what in ("track", "train"):
         (of.folder / f"bench-{what}.json").write_text(json.dumps({**speed, "bench": what}))
-    block = report.readme_block(of)
+    block = report.results_block(of)
     assert (
         "| SCS-Siam, measured | OTB | 2 | 0.700 (" in block
         and "| untrained, measured | OTB | 2 | 0.200 (0.100 to 0.300) |" in block
@@ -332,9 +334,11 @@ def test_readme_block(of, tmp_path):
         and verdicts.sum() == len(paper.claims())
     )
     assert f"| not attempted | {verdicts['not attempted']} |" in block
+    (tmp_path / "docs").mkdir()
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    report.write_readme(path)
+    for document in (path, tmp_path / "docs/results.md"):
+        document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.write_documents(tmp_path)
     assert (
         path.read_text()
         == f"before\n{report.BEGIN}\nNo run of the profile `reference` is finished.\n{report.END}\nafter\n"
@@ -346,7 +350,7 @@ def test_readme_block(of, tmp_path):
     ):
         path.write_text(text)
         with pytest.raises(BadInput, match="README.md: needs one line"):
-            report.write_readme(path)
+            report.write_documents(tmp_path)
 
 
 def test_provenance_names_code_machine_and_runs(of):
