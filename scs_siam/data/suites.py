@@ -1,17 +1,19 @@
-"""Synthetic suites in the layouts of the paper's benchmarks (Table 2) and of ImageNet VID.
+"""Suites that need no download: synthetic ones, and the beginnings of the six real clips.
 
-Their names begin with "Syn". What is measured on them says nothing about the printed numbers.
+Synthetic suites have the layouts of the paper's benchmarks (Table 2) and of ImageNet VID, and names
+that begin with "Syn". What is measured on them says nothing about the printed numbers.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from scs_siam.data import boxes, synthetic
-from scs_siam.data.benchmarks import ATTRIBUTES
+from scs_siam.data.benchmarks import ATTRIBUTES, read_clips
 from scs_siam.data.synthetic import Clip, Layout, Scene
-from scs_siam.runtime.files import BadInput, write_text
+from scs_siam.runtime.files import BadInput, write_text, writing
 
 ROOM = 500  # seeds per suite, so that no two suites share a scene
 GROUP = "ILSVRC2015_VID_train_0000"  # the folder of VID that holds the clips
@@ -43,6 +45,26 @@ def write(name: str, root, sequences: int, frames: int, seed: int = 0) -> Path:
     if suite.reader != "vid":
         lists["attributes.txt"] = synthetic.list_attributes(made)
     return synthetic.write_set(root, made, seed, suite.layout, lists)
+
+
+def write_clips(root, source, count: int, frames: int) -> Path:
+    """Write the first frames of the first clips of `source` in OTB's layout to `root`; return it.
+
+    `source` is a folder such as data/clips. An existing folder is kept.
+    """
+    root, part = Path(root), Path(root).with_name(f".{Path(root).name}")
+    if root.is_dir():
+        return root
+    for clip in read_clips(source)[:count]:
+        folder = part / clip.name / "img"
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for k, frame in zip(range(1, frames + 1), clip.frames):
+                cv2.imwrite(str(folder / f"{k:04d}.jpg"), frame[..., ::-1])
+        truth = boxes.to_one_based(clip.truth[:frames])
+        boxes.write_boxes(part / clip.name / "groundtruth_rect.txt", truth)
+    part.rename(root)
+    return root
 
 
 def scenes(name: str, sequences: int, frames: int, seed: int = 0) -> dict[str, Scene]:

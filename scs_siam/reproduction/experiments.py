@@ -57,13 +57,24 @@ def write_data(profile: Profile) -> Data:
         if not isinstance(train, str):
             train = synthetic.write_train(folder, *train, seed=0)
         vid = _suite(folder, "SynVID", profile.vid)
-        tests = {name: _suite(folder, name, source) for name, source in profile.tests.items()}
+        known = {name: source for name, source in profile.tests.items() if _has_clips(name)}
+        tests = {name: _suite(folder, name, source) for name, source in known.items()}
     return Data(str(train), vid, tests)
 
 
+def _has_clips(name):
+    """Whether the clips of a benchmark are at hand: an installed package has no data/clips."""
+    return name != "Clips6" or (root() / "data" / "clips").is_dir()
+
+
 def _suite(folder, name, source):
-    """The folder of a benchmark; a synthetic one, (clips, frames), is written if missing."""
-    return source if isinstance(source, str) else str(suites.write(name, folder / name, *source))
+    """The folder of a benchmark; one that is given as (clips, frames) is written if missing."""
+    if isinstance(source, str):
+        return source
+    if name == "Clips6":
+        place = folder / f"{name}-{source[0]}x{source[1]}"
+        return f"otb:{suites.write_clips(place, root() / 'data' / 'clips', *source)}"
+    return str(suites.write(name, folder / name, *source))
 
 
 def synthetic_sequences(profile: Profile, benchmark: str) -> list[Sequence]:

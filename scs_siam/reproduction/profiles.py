@@ -141,7 +141,7 @@ def _training(narrow: float = 0.0, **settings) -> dict:
 ALL, SEEDS = tuple(ROWS), (0, 1, 2)
 _OTHERS = ("SynTC128", "SynUAV123", "SynVOT2016", "SynVOT2017")
 SUITES = {"SynOTB": (12, 40), **dict.fromkeys(_OTHERS, (6, 40))}  # (clips, frames)
-SMOKE_SUITES = {"SynOTB": (2, 12), **dict.fromkeys(_OTHERS, (1, 8))}
+SMOKE_SUITES = {"SynOTB": (2, 12), **dict.fromkeys(_OTHERS, (1, 8)), "Clips6": (2, 8)}
 _SMOKE = ("untrained", "SiameseFC*", "SiameseFC", "SSA-Siam", "SCA-Siam", "SCS-Siam")
 _SMOKE += ("SCS-Siam@0.5", "SCS-Siam@0.9-test", "SCA-GMP", "SCS-Siam+template-mask", "SCS-Siam+D1")
 _SMOKE_DATA, _MINI_DATA = {"train": (8, 6), "vid": (4, 6)}, {"train": (120, 12), "vid": (60, 12)}
@@ -160,7 +160,7 @@ _TRAINING = {
 }
 _CHOICES = {
     "smoke": {"rows": _SMOKE, "width": 0.0625, "tests": SMOKE_SUITES, **_SMOKE_DATA},
-    "mini": {"rows": ALL, "width": 0.125, "tests": SUITES, **_MINI_DATA},
+    "mini": {"rows": ALL, "width": 0.125, "tests": {**SUITES, "Clips6": (6, 20)}, **_MINI_DATA},
     "reference": {"rows": ("untrained", "SCS-Siam", *LENGTHS), "width": 0.5},
     "quarter": {"rows": ALL, "seeds": SEEDS, "width": 0.25, "tests": SUITES},
     # As `quarter`, but trained with more real video and tested on more targets.

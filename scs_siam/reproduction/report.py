@@ -201,9 +201,9 @@ def findings() -> list[str]:
         texts.append(
             f"**The differences that the paper reports are small against the noise of training.** "
             f"The same network trained again with another seed moves by {spread:.3f} AUC (standard "
-            f"deviation, {counted} rows, width {grid.width:g}, {benchmark}), and {above or 'none'} of "
-            f"the {total} differences of success between rows of Tables 8 to 10 exceed what two equal "
-            f"trainings differ by in 95 % of cases. The paper's networks are larger and were "
+            f"deviation, {counted} rows, width {grid.width:g}, {benchmark}), and "
+            f"{above or 'none'} of the {total} differences of success between rows of Tables 8 to "
+            f"10 exceed what two equal trainings differ by in 95 % of cases. The paper's networks are larger and were "
             f"tested on 100 targets, so their noise may be smaller; it does not report it."
         )
         two = found.groupby("row")["seed"].transform("nunique") > 1

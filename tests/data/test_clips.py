@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scs_siam import Tracker, load_pretrained
-from scs_siam.data import benchmarks
+from scs_siam.data import benchmarks, suites
 from scs_siam.data.video import Frames
 from scs_siam.runtime.files import BadInput, root
 
@@ -70,3 +70,15 @@ def test_a_sequence_is_the_same_until_its_video_changes(tmp_path):
         file.write(b"\0")
     assert benchmarks.read_clips(tmp_path)[0].fingerprint() != first
     assert isinstance(Frames(benchmarks.read_clips(tmp_path)[0].frames), Frames)
+
+
+def test_the_beginnings_of_the_clips_are_written_in_the_layout_of_otb(tmp_path):
+    """The frames are the clip's up to JPEG's loss, the boxes are the same."""
+    folder = suites.write_clips(tmp_path / "Clips6", CLIPS, 2, 4)
+    written, real = benchmarks.read("Clips6", f"otb:{folder}"), benchmarks.read_clips(CLIPS)[:2]
+    assert [one.name for one in written] == [one.name for one in real]
+    for one, other in zip(written, real):
+        np.testing.assert_allclose(one.truth, other.truth[:4], atol=1e-3)
+        assert len(one.frames) == 4
+        for first, second in zip(one.frames, other.frames):
+            assert np.abs(np.asarray(first, float) - second).mean() < 4
