@@ -203,8 +203,9 @@ def findings() -> list[str]:
             f"The same network trained again with another seed moves by {spread:.3f} AUC (standard "
             f"deviation, {counted} rows, width {grid.width:g}, {benchmark}), and "
             f"{above or 'none'} of the {total} differences of success between rows of Tables 8 to "
-            f"10 exceed what two equal trainings differ by in 95 % of cases. The paper's networks are larger and were "
-            f"tested on 100 targets, so their noise may be smaller; it does not report it."
+            f"10 exceed what two equal trainings differ by in 95 % of cases. The "
+            f"paper's networks are larger and were tested on 100 targets, so their noise may be "
+            f"smaller; it does not report it."
         )
         two = found.groupby("row")["seed"].transform("nunique") > 1
         ours = two & ~found["row"].str.endswith("(published)") & (found["row"] != "untrained")

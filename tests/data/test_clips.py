@@ -7,6 +7,7 @@ import pytest
 
 from scs_siam import Tracker, load_pretrained
 from scs_siam.data import benchmarks, suites
+from scs_siam.data.images import read_image
 from scs_siam.data.video import Frames
 from scs_siam.runtime.files import BadInput, root
 
@@ -81,4 +82,4 @@ def test_the_beginnings_of_the_clips_are_written_in_the_layout_of_otb(tmp_path):
         np.testing.assert_allclose(one.truth, other.truth[:4], atol=1e-3)
         assert len(one.frames) == 4
         for first, second in zip(one.frames, other.frames):
-            assert np.abs(np.asarray(first, float) - second).mean() < 4
+            assert np.abs(read_image(first).astype(float) - second).mean() < 4
