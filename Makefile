@@ -22,6 +22,7 @@ PACK ?= full
 PACK_SEEDS ?=
 GPU ?= cuda
 KILLS ?= 5
+ORT_WEB ?= 1.30.0
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
@@ -79,7 +80,9 @@ sweep: $(STAMP) ## run NOTEBOOK for each SIGMA and each of SEEDS with PROFILE, J
 		$(if $(filter ray,$(ENGINE)),--engine ray --gpus $(GPUS),--engine $(ENGINE) --jobs $(JOBS))
 
 site: $(STAMP) ## render notebooks, documents and API to build/site, to be read without a network
-	@$(BIN)/python -c 'import latex2mathml, myst_nb, sphinx_book_theme' 2>/dev/null || $(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[site]'
+	@$(BIN)/python -c 'import latex2mathml, myst_nb, onnx, onnxruntime, sphinx_book_theme' 2>/dev/null || $(PIP) $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[site]'
+	@test -d build/npm/node_modules/onnxruntime-web || ! command -v npm >/dev/null || \
+		npm install --silent --ignore-scripts --prefix build/npm onnxruntime-web@$(ORT_WEB) || echo "site: npm has no network" >&2
 	@$(BIN)/python -m sphinx -qW --keep-going -c docs . build/site && echo "site: open build/site/index.html"
 
 lab: $(STAMP) ## open the notebooks in JupyterLab

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import pages  # noqa: E402
+import try_page  # noqa: E402
 from latex2mathml.converter import convert  # noqa: E402
 
 project, author = "SCS-Siam", "The SCS-Siam companion authors"
@@ -21,7 +22,7 @@ root_doc = "docs/index"
 include_patterns = ["docs/**.md", "notebooks/*.ipynb", "*.md", "figures/*.md"]
 include_patterns += ["data/paper/README.md", "data/clips/README.md", "data/training_sets.md"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
-suppress_warnings = ["mystnb.unknown_mime_type", "toc.not_included"]
+suppress_warnings = ["mystnb.unknown_mime_type", "toc.not_included", "toc.empty_glob"]
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
@@ -77,5 +78,9 @@ def finish_outputs(app, error):
         for page in (app.outdir / "notebooks").glob("*.html"):
             text = re.sub(r'(href="\d\d_\w+)\.ipynb', r"\1.html", page.read_text("utf-8"))
             page.write_text(text, "utf-8")
+        if lacking := try_page.missing():
+            print(f"site: without the page of the tracker in the browser: {lacking}")
+        else:
+            try_page.write(app.outdir / "_static" / "try")
         keep = shutil.ignore_patterns("*.html")
         shutil.copytree(ROOT / "figures", app.outdir / "figures", ignore=keep, dirs_exist_ok=True)

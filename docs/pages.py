@@ -4,6 +4,7 @@ import pkgutil
 from pathlib import Path
 
 import scs_siam
+import try_page
 from scs_siam.reproduction import claims, report
 from scs_siam.runtime.files import root
 
@@ -13,6 +14,9 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for page in (api, claim_list, figure_list):
         (folder / f"{page.__name__}.md").write_text(page(), encoding="utf-8")
+    (try_it := folder.parent / "try.md").unlink(missing_ok=True)
+    if not try_page.missing():
+        try_it.write_text(try_page.page(), encoding="utf-8")
 
 
 def api() -> str:

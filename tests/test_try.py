@@ -48,10 +48,10 @@ def frames_of(name, count):
     return list(islice(Frames(CLIPS / name / "clip.mp4"), count))
 
 
-@pytest.mark.parametrize("name, scales", [("dog", 3), ("cups", 1)])
-def test_the_browser_gives_the_boxes_of_python(folder, tmp_path, name, scales):
+@pytest.mark.parametrize("name, scales, count", [("dog", 3, 60), ("cups", 1, 15)])
+def test_the_browser_gives_the_boxes_of_python(folder, tmp_path, name, scales, count):
     """Both get the same decoded frames, and the page is opened from the disk."""
-    frames = frames_of(name, 60)
+    frames = frames_of(name, count)
     (clip,) = read_clips(CLIPS, [name])
     model, config = load_pretrained()
     tracking = config.replace(**{"tracking.scales": scales}).tracking
