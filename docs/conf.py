@@ -68,8 +68,17 @@ def raise_skip():
 def setup(app):
     """Register the equations and write the pages that come from data."""
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
-    app.connect("builder-inited", lambda app: pages.write(ROOT / "docs" / "generated"))
+    app.connect("builder-inited", write_pages)
     app.connect("build-finished", finish_outputs)
+
+
+def write_pages(app):
+    """Write the pages that come from data, and the files of the page with the tracker."""
+    pages.write(ROOT / "docs" / "generated")
+    if lacking := try_page.missing():
+        print(f"site: without the page of the tracker in the browser: {lacking}")
+    else:
+        try_page.write(app.outdir / "_static" / "try")
 
 
 def finish_outputs(app, error):
@@ -78,9 +87,5 @@ def finish_outputs(app, error):
         for page in (app.outdir / "notebooks").glob("*.html"):
             text = re.sub(r'(href="\d\d_\w+)\.ipynb', r"\1.html", page.read_text("utf-8"))
             page.write_text(text, "utf-8")
-        if lacking := try_page.missing():
-            print(f"site: without the page of the tracker in the browser: {lacking}")
-        else:
-            try_page.write(app.outdir / "_static" / "try")
         keep = shutil.ignore_patterns("*.html")
         shutil.copytree(ROOT / "figures", app.outdir / "figures", ignore=keep, dirs_exist_ok=True)
