@@ -3,8 +3,10 @@
 import pkgutil
 from pathlib import Path
 
-import scs_siam
+import paper_page
 import try_page
+
+import scs_siam
 from scs_siam.reproduction import claims, report
 from scs_siam.runtime.files import root
 
@@ -14,6 +16,7 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for page in (api, claim_list, figure_list):
         (folder / f"{page.__name__}.md").write_text(page(), encoding="utf-8")
+    (folder.parent / "paper.md").write_text(paper_page.page(), encoding="utf-8")
     (try_it := folder.parent / "try.md").unlink(missing_ok=True)
     if not try_page.missing():
         try_it.write_text(try_page.page(), encoding="utf-8")
