@@ -85,7 +85,7 @@ def page() -> str:
             content = {
                 "equation": lambda: equation(index),
                 "figure": lambda: figure(index, content),
-                "table": lambda: table(profile, index, content),
+                "table": lambda: table(index, content),
                 "algorithm": lambda: _raw(_algorithm(content)),
             }[kind]()
             parts.append(f'(paper-{kind}-{index})=\n\n{content}')
@@ -235,9 +235,9 @@ def figure(number: int, caption: str) -> str:
     return f"{shown}\n\n![{alt}](../figures/{path.name}.png)\n\n*This project's twin.* {words}"
 
 
-def table(profile, number: int, caption: str) -> str:
+def table(number: int, caption: str) -> str:
     """Return a table with the printed and the measured numbers side by side, and their runs."""
-    html = f'<p class="caption">{caption}</p>' + _side_by_side(profile, number).to_html(
+    html = f'<p class="caption">{caption}</p>' + _side_by_side(number).to_html(
         index=False, na_rep="", border=0, classes="printed"
     )
     found = paper.open_cells().query("table == @number")
@@ -252,19 +252,20 @@ def table(profile, number: int, caption: str) -> str:
 
 
 @functools.cache
-def _read(profile):
+def _read():
+    profile = report.judged()
     found, summary = results.read_scores(profile), results.read_supervised_summary(profile)
     supervised = results.read_supervised(profile)
     return found, report.means(found), claims.speeds(profile), summary, supervised
 
 
-def _side_by_side(profile, number):
+def _side_by_side(number):
     """The table as reproduction.tables makes it, with intervals and runs of what is measured."""
     if number == 1:
         return tables.table1(Config().model)
     if number == 2:
         return tables.table2({})
-    found, every, speeds, summary, each = _read(profile)
+    found, every, speeds, summary, each = _read()
     inputs = {3: (found, speeds), 5: (found, speeds), 6: (summary, each), 9: (found, speeds)}
     inputs[7] = (summary, each, speeds)
     frame = getattr(tables, f"table{number}")(*inputs.get(number, (found,)))
