@@ -10,7 +10,7 @@ from scs_siam.tools.commands import COMMANDS
 RAW = argparse.RawDescriptionHelpFormatter
 EXIT_CODES = """exit codes:
   0    done
-  1    the video was damaged or cut off: what could be decoded was tracked
+  1    a damaged video was tracked as far as it could be decoded, or a stored result differs
   2    bad input, explained in one line on stderr
   130  stopped by Ctrl-C; what was finished is kept"""
 

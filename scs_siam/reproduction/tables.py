@@ -10,7 +10,7 @@ import pandas
 
 from scs_siam import model
 from scs_siam.config import VARIANTS, Config, ModelConfig
-from scs_siam.reproduction import paper
+from scs_siam.reproduction import claims, paper, results
 from scs_siam.reproduction.profiles import ROWS, TABLE9, stand_ins
 from scs_siam.reproduction.report import means
 from scs_siam.runtime.files import figures_folder, write_text
@@ -46,14 +46,41 @@ LATEX |= {"×": r"$\times$", "σ": r"$\sigma$", **{sign: "\\" + sign for sign in
 
 def write(name: str, frame: pandas.DataFrame) -> pandas.DataFrame:
     """Write a table to figures/<name>.csv, .md and .tex; return its text for a notebook."""
-    cells = [[_text(value) for value in row] for row in frame.itertuples(index=False)]
-    head = [str(column) for column in frame.columns]
+    for suffix, text in texts(frame).items():
+        write_text(figures_folder() / f"{name}.{suffix}", text)
+    cells, head = _cells(frame)
+    return pandas.DataFrame(cells, columns=head)
+
+
+def texts(frame: pandas.DataFrame) -> dict[str, str]:
+    """Return a table as text: {"csv", "md", "tex"}."""
+    cells, head = _cells(frame)
     numeric = [pandas.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     csv = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_text(figures_folder() / f"{name}.csv", csv)
-    write_text(figures_folder() / f"{name}.md", _markdown(head, cells, numeric))
-    write_text(figures_folder() / f"{name}.tex", _latex(head, cells, numeric))
-    return pandas.DataFrame(cells, columns=head)
+    lines = (head, cells, numeric)
+    return {"csv": csv, "md": _markdown(*lines), "tex": _latex(*lines)}
+
+
+def measured(profile) -> dict[str, pandas.DataFrame]:
+    """Return the tables that hold results of a profile's runs, {"table3", ..., "table10"}."""
+    found, runs = results.read_scores(profile), results.read_supervised(profile)
+    summary, timed = results.read_supervised_summary(profile), claims.speeds(profile)
+    return {
+        "table3": table3(found, timed),
+        "table4": table4(found),
+        "table5": table5(found, timed),
+        "table6": table6(summary, runs),
+        "table7": table7(summary, runs, timed),
+        "table8": table8(found),
+        "table9": table9(found, timed),
+        "table10": table10(found),
+    }
+
+
+def _cells(frame):
+    """The cells of a table as text, by rows, and its head."""
+    cells = [[_text(value) for value in row] for row in frame.itertuples(index=False)]
+    return cells, [str(column) for column in frame.columns]
 
 
 def _text(value):

@@ -400,6 +400,34 @@ def reproduce(args) -> None:
         write_json(profile.folder / "reproduce.json", {**record, "machine": machine})
 
 
+def verify(args) -> None:
+    """Check stored results against their boxes, weights and data; leave with 1 if one differs."""
+    from random import SystemRandom
+
+    from scs_siam.reproduction import report, verify
+    from scs_siam.reproduction.profiles import get_profile
+
+    name, _, run_id = args.what.partition("/")
+    seed, found = SystemRandom().randrange(10**6) if args.seed is None else args.seed, []
+    tests = dict(
+        text.split("=", 1) if "=" in text else (Path(text).name, text) for text in args.test
+    )
+    for each in [name] if name else [*report.COMMITTED, "held-out"]:
+        checks = verify.verify(get_profile(each, tests=tests), run_id, seed=seed)
+        if not run_id:
+            verify.write_crate(get_profile(each), checks)
+        found += checks
+    print(f"{'':18}" + "".join(f"{outcome:>18}" for outcome in verify.OUTCOMES))
+    for kind, outcomes in verify.count(found).items():
+        print(f"{kind:18}" + "".join(f"{outcomes[one]:18}" for one in verify.OUTCOMES))
+    print(f"boxes drawn with --seed {seed}")
+    wrong = [check.where for check in found if check.outcome == "different"]
+    if wrong:
+        more = f"\nand {len(wrong) - 20} more" if len(wrong) > 20 else ""
+        print("different:\n" + "\n".join(wrong[:20]) + more)
+        raise SystemExit(1)
+
+
 def sweep(args) -> None:
     """Run a notebook over a grid of parameters and print the table."""
     from scs_siam.tools import sweeps
@@ -494,6 +522,8 @@ FORMAT = "of --boxes: plain (0-based x,y,w,h), otb or got10k (1-based), vot"
 EVERY = "store only every K-th frame of a video (GOT-10k: 10)"
 RAY = "ray (an extra) uses all machines of the Ray cluster at RAY_ADDRESS, or this one"
 GPUS = "GPUs of each point on Ray: 0 (default), 0.5 (two points share one), 1, ..."
+VERIFIED = "a profile, or a run of it such as reference/SCS-Siam-seed0 (default: all committed)"
+FOLDERS = "folders of the benchmarks, as of reproduce; without them boxes and scores stay unchecked"
 REQUIRED = {"required": True}
 COMMANDS = [
     Command(
@@ -653,6 +683,17 @@ COMMANDS = [
             _count("--jobs", "runs at once (default: one per core, one on a GPU)"),
             _switch("--no-notebooks", "runs only"),
             *DEVICE,
+        ],
+    ),
+    Command(
+        "verify",
+        verify,
+        "Check stored boxes, scores, tables and verdicts against each other, weights and data.",
+        "scs-siam verify reference --test OTB12=OTB2015",
+        [
+            _option("what", VERIFIED, nargs="?", default="", metavar="PROFILE[/RUN]"),
+            _option("--test", FOLDERS, nargs="*", default=[], metavar="NAME=ROOT"),
+            _count("--seed", "seed of the boxes that are drawn (default: a new one)", None, 0),
         ],
     ),
     Command(
