@@ -27,7 +27,8 @@ def serve(tracker, name: str = "SCS-Siam") -> None:
                 tracker.init(frame, box)
             else:
                 box = tracker.update(frame)
-            server.status([(trax.Rectangle.create(*map(float, box)), {})])
+            rectangle = trax.Rectangle.create(*map(float, box))
+            server.status([(rectangle, {"confidence": f"{tracker.confidence:.4f}"})])
 
 
 def _box(region):
