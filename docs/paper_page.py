@@ -82,13 +82,13 @@ def page() -> str:
         content, below = notes.annotate(text)
         if mark:
             kind, index = mark[1], int(mark[2])
-            content = {
-                "equation": lambda: equation(index),
-                "figure": lambda: figure(index, content),
-                "table": lambda: table(index, content),
-                "algorithm": lambda: _raw(_algorithm(content)),
-            }[kind]()
-            parts.append(f'(paper-{kind}-{index})=\n\n{content}')
+            if kind == "equation":
+                content = equation(index)
+            elif kind == "algorithm":
+                content = _raw(_algorithm(content))
+            else:
+                content = {"figure": figure, "table": table}[kind](index, content)
+            parts.append(f"(paper-{kind}-{index})=\n\n{content}")
             below += notes.at(f"{kind} {index}")
         else:
             tag = "li" if block.startswith("- ") else "p"
@@ -118,7 +118,8 @@ class Notes:
         text, known = TEXT.read_text("utf-8"), [claim["id"] for claim in self.claims]
         patterns = {name: pattern(quote) for name, quote in quoted}
         # A finding may quote the cell of a table, which is not in the running text.
-        self.quotes = {x: quote for x, quote in patterns.items() if x in known or quote.search(text)}
+        found = {x: quote for x, quote in patterns.items() if x in known or quote.search(text)}
+        self.quotes = found
         self.texts = {claim["id"]: self._claim(claim) for claim in self.claims}
         for found in self.findings:
             self.texts[found["id"]] = self._finding(found)

@@ -66,7 +66,9 @@ def test_the_browser_gives_the_boxes_of_python(folder, tmp_path, name, scales, c
         page.open((folder / "probe.html").as_uri())
         found = page.evaluate(f"{RUN}('wasm', {scales})")
         hosts = {url.split(":")[0] for url in page.requests()}
-    print(f"{name}, {scales} scales: {np.abs(found['boxes'] - expected).max():.3f} px, "
-          f"{found['rate']:.1f} frames/s")
+    print(
+        f"{name}, {scales} scales: {np.abs(found['boxes'] - expected).max():.3f} px, "
+        f"{found['rate']:.1f} frames/s"
+    )
     assert hosts <= {"file", "blob", "data"}
     assert np.abs(found["boxes"] - expected).max() < 0.5

@@ -361,11 +361,13 @@ def judged() -> profiles.Profile:
     return next((one for one in reversed(known) if runs.finished_runs(one)), known[0])
 
 
+BLOCKS = {"README.md": readme_block, "docs/results.md": results_block}
+
+
 def write_documents(folder=None) -> None:
     """Put the measured blocks between the markers of README.md and docs/results.md."""
     folder, profile = folder or root(), profiles.get_profile("reference")
-    blocks = {"README.md": readme_block, "docs/results.md": results_block}
-    for name, block in blocks.items():
+    for name, block in BLOCKS.items():
         before, _, after = split(folder / name)
         write_text(folder / name, f"{before}{BEGIN}\n{block(profile)}\n{END}{after}")
 

@@ -221,7 +221,7 @@ def _network(run, manifest):
 
 
 def _shown(profile):
-    """Tables and badges of the profile they are made from, and README's measured block."""
+    """Tables and badges of the profile they are made from, and the measured blocks of two documents."""
     if profile.name == report.judged().name:
         for name, frame in tables.measured(profile).items():
             for suffix, text in tables.texts(frame).items():
@@ -233,8 +233,9 @@ def _shown(profile):
             yield Check("verdicts", "exact" if whole else "different", f"badge {line.id}")
     if profile.name != report.COMMITTED[0]:
         return
-    lines = report.split_readme(root() / "README.md")[1], report.readme_block(profile)
-    yield from _same("lines of README", "README.md", *(text.splitlines() for text in lines))
+    for name, block in report.BLOCKS.items():
+        lines = report.split(root() / name)[1], block(profile)
+        yield from _same(f"lines of {name}", name, *(text.splitlines() for text in lines))
 
 
 def _cells(text):

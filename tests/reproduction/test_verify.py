@@ -31,8 +31,8 @@ def results(tmp_path_factory):
         for name, table in tables.measured(TINY).items():
             tables.write(name, table)
         claims.write_badges(TINY, place / "figures" / "badges")
-        block = report.readme_block(TINY)
-        write_text(place / "README.md", f"{report.BEGIN}\n{block}\n{report.END}\n")
+        for name, block in report.BLOCKS.items():
+            write_text(place / name, f"{report.BEGIN}\n{block(TINY)}\n{report.END}\n")
         yield run.folder
 
 
@@ -66,7 +66,7 @@ def test_whole_results_pass_and_altered_ones_do_not(results):
     scores = results / "scores.csv"
     whole, auc = scores.read_text(), scores.read_text().splitlines()[1].split(",")[3]
     _alter(scores, auc, f"{float(auc) + 0.01:.6f}")
-    assert _different() >= {"scores", "means", "lines of README"}
+    assert _different() >= {"scores", "means", "lines of docs/results.md"}
     scores.write_text(whole)
 
     figures = results.parents[3] / "figures"
