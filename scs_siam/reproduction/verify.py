@@ -221,7 +221,7 @@ def _network(run, manifest):
 
 
 def _shown(profile):
-    """Tables and badges of the profile they are made from, and the measured blocks of two documents."""
+    """Tables and badges of the profile they are made from, and the measured blocks."""
     if profile.name == report.judged().name:
         for name, frame in tables.measured(profile).items():
             for suffix, text in tables.texts(frame).items():
