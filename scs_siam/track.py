@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scs_siam.confidence import Confidence
 from scs_siam.config import TrackingConfig
 from scs_siam.data.boxes import center, check_box, from_center, from_one_based, to_one_based
 from scs_siam.data.crops import box_in_crop, context_side, crop, crop_matrix, mean_colour
@@ -88,7 +87,6 @@ class Tracker:
         box = check_box(box, "first box", frame.shape)
         self.centre, self.size = center(box), box[2:].copy()
         self.limits = np.outer(self.config.size_limits, self.size)  # D26
-        self.judge = Confidence(self.size)
         search = self.config.search_size
         self.crops = np.empty((self.config.scales, search, search, 3), np.uint8)
         side, size = self._side() * self.config.template_size, self.config.template_size
@@ -101,11 +99,6 @@ class Tracker:
     def update(self, frame: np.ndarray) -> np.ndarray:
         """Return the target's box (x, y, w, h) in the next RGB uint8 `frame` (H, W, 3)."""
         return step([self], [frame])[0]
-
-    @property
-    def confidence(self) -> float:
-        """The estimated probability that the last box overlaps the target by at least 0.5."""
-        return self.judge.value
 
     @property
     def search(self) -> np.ndarray:
@@ -180,11 +173,9 @@ class Tracker:
             raise BadInput("tracker: the response is not finite; the weights file is damaged")
         self.scale, moved = self._peak(response)
         self.response, factor = response[self.scale], self.scales[self.scale]
-        moved, before = moved * self._side() * factor, self.size
-        self.centre = self.centre + moved
+        self.centre = self.centre + moved * self._side() * factor
         damping = self.config.scale_damping
         self.size = np.clip(self.size * (1 - damping + damping * factor), *self.limits)  # D21, D26
-        self.judge.update(self.response, moved, before, self.size)
         return from_center(self.centre, self.size)
 
     def _padding(self, frame, side):

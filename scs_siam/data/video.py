@@ -23,7 +23,6 @@ from scs_siam.runtime.files import AnyPath, BadInput, is_folder, writing
 
 STALL = 10.0  # seconds without data after which a stream is given up
 COLOUR = (0, 158, 115)  # bluish green of Okabe and Ito
-DOUBTFUL = (204, 121, 167)  # of a box that probably lost its target
 
 
 class Frames:
@@ -414,20 +413,13 @@ class ClipWriter:
         if self.path.exists() and self.path.stat().st_size == 0:
             self.path.unlink()
 
-    def write(
-        self, frame: np.ndarray, box: np.ndarray, time: float | None = None, colour=COLOUR
-    ) -> None:
-        """Append an RGB uint8 frame (H, W, 3) with its box, shown at `time` seconds if given.
-
-        The box is drawn in the RGB `colour`.
-        """
+    def write(self, frame: np.ndarray, box: np.ndarray, time: float | None = None) -> None:
+        """Append an RGB uint8 frame (H, W, 3) with its box, shown at `time` seconds if given."""
         import av
 
         if self.container is None:
             self._open(frame)
-        image = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(draw_box(frame, box, colour)), "rgb24"
-        )
+        image = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw_box(frame, box)), "rgb24")
         tick = (self.count / self.rate) if time is None else Fraction(time).limit_denominator(90000)
         self.start = tick if self.count == 0 else self.start
         self.shown = max(self.shown + 1, round((tick - self.start) * 90000))

@@ -91,14 +91,13 @@ def track(args) -> None:
         interactive.need_display("give the target with --box X,Y,W,H")
     if args.show:
         interactive.need_display("leave out --show; --output writes a clip")
-    interactive.check_outputs(args.source, args.output, args.boxes, args.scores)
+    interactive.check_outputs(args.source, args.output, args.boxes)
     tracker, _ = _tracker(args)
     frames = Frames(args.source)
     upcoming = prefetch(frames, 1 if frames.live else 4)
     first = next(upcoming)
     box = interactive.draw_first_box(first) if box is None else box
     files = {"clip": args.output, "file": args.boxes, "form": args.format, "source": frames}
-    files["scores"] = args.scores
     with (
         interactive.Window() if args.show else nullcontext() as window,
         Progress(interactive.length(frames), "frame") as progress,
@@ -229,20 +228,6 @@ def evaluate(args) -> None:
     scores = f"AUC {total['auc']:.3f}, precision {total['precision']:.3f}"
     fps = f"{total['fps']:.1f} FPS ({total['fps_with_decode']:.1f} with decoding)"
     print(f"{key}: {total['targets']} targets, {scores}, {fps}")
-
-
-def fit_confidence(args) -> None:
-    """Fit the confidence of the shipped network and write its card."""
-    from scs_siam.data import benchmarks
-    from scs_siam.tools import calibration
-
-    pairs = (text.split("=", 1) if "=" in text else (Path(text).name, text) for text in args.test)
-    sets = {name: benchmarks.read(name, root) for name, root in pairs}
-    total = sum(len(list(calibration.cuts(one))) for some in sets.values() for one in some)
-    tracker, _ = _tracker(args)
-    with Progress(total, "track") as progress:
-        card = calibration.calibrate(tracker, sets, args.out, progress.show)
-    print(f"{args.out}: fitted on {card['frames']} frames of {total} tracks")
 
 
 def export(args) -> None:
@@ -553,7 +538,6 @@ COMMANDS = [
             _path("--output", "write a clip with the boxes drawn", "CLIP.mp4"),
             _path("--boxes", "write the boxes, one line per frame", "BOXES.txt"),
             _option("--format", FORMAT, choices=["plain", "otb", "got10k", "vot"], default="plain"),
-            _path("--scores", "write peak and confidence (0 to 1) of each frame", "SCORES.csv"),
             *WEIGHTS,
         ],
     ),
@@ -608,17 +592,6 @@ COMMANDS = [
             _option("--sequences", "only these sequences", metavar="A,B"),
             _path("--out", "folder of raw boxes (1-based x,y,w,h) and scores.csv", **REQUIRED),
             _count("--lockstep", "sequences tracked at once, for a GPU", 1, metavar="N"),
-            *WEIGHTS,
-        ],
-    ),
-    Command(
-        "fit-confidence",
-        fit_confidence,
-        "Fit the confidence on sequences that are neither trained on nor reported.",
-        "scs-siam fit-confidence --test VOT=vot:VOT --out confidence.json",
-        [
-            _option("--test", "their folders", nargs="+", metavar="NAME=ROOT", **REQUIRED),
-            _path("--out", "the card; the package reads scs_siam/confidence.json", **REQUIRED),
             *WEIGHTS,
         ],
     ),

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from scs_siam.data.boxes import check_box
-from scs_siam.data.video import COLOUR, DOUBTFUL, ClipWriter, draw_box
-from scs_siam.runtime.files import BadInput, writing
+from scs_siam.data.video import ClipWriter, draw_box
+from scs_siam.runtime.files import BadInput
 
 TITLE = "scs-siam (press q to quit)"
 
@@ -72,31 +72,6 @@ def _windows():
         raise BadInput(f"OpenCV cannot open a window here ({reason}); {remedy}") from None
 
 
-class ScoreWriter:
-    """Write peak and confidence of a tracker after each frame as CSV; use it in `with`."""
-
-    def __init__(self, path: Path):
-        self.path, self.count = path, 0
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(path, "w", encoding="utf-8")  # noqa: SIM115
-
-    def __enter__(self):
-        self.file.write("frame,peak,confidence\n")
-        return self
-
-    def write(self, tracker) -> None:
-        """Append the line of the frame that was tracked last; the first frame has no peak."""
-        self.count += 1
-        peak = f"{tracker.judge.peaks[-1]:.6g}" if tracker.judge.peaks else ""
-        with writing(self.path):
-            self.file.write(f"{self.count},{peak},{tracker.confidence:.4f}\n")
-            self.file.flush()
-
-    def __exit__(self, *_):
-        self.file.close()
-
-
 @contextlib.contextmanager
 def interruptible():
     """Let a first Ctrl-C, SIGTERM or SIGHUP only set the yielded event, to end between two frames.
@@ -150,7 +125,6 @@ def follow(
     window: Window | None = None,
     on_frame: Callable | None = None,
     source=None,
-    scores: Path | None = None,
 ) -> tuple[list[np.ndarray], bool]:
     """Track `frames` from the first `box`; write a `clip` and a `file` of boxes where named.
 
@@ -158,9 +132,7 @@ def follow(
     frames. Both files are checked before the first frame and hold what was done at any moment, also
     after a kill. `form` is one of `one_pass.FORMATS`. The clip takes frame rate, time stamps and
     pixel aspect from `source`, the Frames that are tracked. `progress.show` and
-    `on_frame(frame, box)` are called after each frame. `scores` names a CSV file of frame number
-    (from 1), raw peak of the response and confidence. A box in the clip changes its colour while
-    the confidence is below 0.5.
+    `on_frame(frame, box)` are called after each frame.
     """
     from scs_siam.evaluation.one_pass import TrackWriter
 
@@ -168,8 +140,8 @@ def follow(
     with contextlib.ExitStack() as stack:
         lines = stack.enter_context(TrackWriter(file, form)) if file else None
         writer = stack.enter_context(ClipWriter(clip, *look)) if clip else None
-        table = stack.enter_context(ScoreWriter(scores)) if scores else None
         requested = stack.enter_context(interruptible())
+
         times = collections.deque()
 
         def until_stopped():
@@ -184,10 +156,7 @@ def follow(
             if lines:
                 lines.write(found)
             if writer:
-                colour = COLOUR if getattr(tracker, "confidence", 1.0) >= 0.5 else DOUBTFUL
-                writer.write(frame, found, times.popleft() if times else None, colour)
-            if table:
-                table.write(tracker)
+                writer.write(frame, found, times.popleft() if times else None)
             if window:
                 window.show(frame, found)
             if on_frame:

@@ -27,8 +27,7 @@ def serve(tracker, name: str = "SCS-Siam") -> None:
                 tracker.init(frame, box)
             else:
                 box = tracker.update(frame)
-            rectangle = trax.Rectangle.create(*map(float, box))
-            server.status([(rectangle, {"confidence": f"{tracker.confidence:.4f}"})])
+            server.status([(trax.Rectangle.create(*map(float, box)), {})])
 
 
 def _box(region):
