@@ -277,6 +277,10 @@ def got10k_tracker(
 ):
     """Return the tracker as a got10k.trackers.Tracker for got10k's experiments (1-based boxes)."""
     from got10k.trackers import Tracker as Base
+    from PIL import ImageOps
+
+    def pixels(image):  # got10k opens images with PIL, which leaves their EXIF rotation to us
+        return np.asarray(ImageOps.exif_transpose(image) if hasattr(image, "getexif") else image)
 
     class Got10kTracker(Base):
         def __init__(self):
@@ -284,10 +288,10 @@ def got10k_tracker(
             self.tracker = Tracker(model, config, device, precision)
 
         def init(self, image, box):
-            self.tracker.init(np.asarray(image), from_one_based(box))
+            self.tracker.init(pixels(image), from_one_based(box))
 
         def update(self, image):
-            return to_one_based(self.tracker.update(np.asarray(image)))
+            return to_one_based(self.tracker.update(pixels(image)))
 
     return Got10kTracker()
 

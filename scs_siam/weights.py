@@ -1,16 +1,19 @@
 """Weights on disk: safetensors files that carry the configuration of their network."""
 
+import itertools
 import json
+import pickle
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from scs_siam.config import Config
+from scs_siam.config import VARIANTS, Config
 from scs_siam.model import SiameseNet
 from scs_siam.runtime.files import BadInput, atomic, read_json, sha256
 
+DAMAGE = OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 
 
@@ -91,3 +94,62 @@ def _check_finite(path, state, remedy):
     if bad:
         problem = f"its tensor '{bad[0]}' holds numbers that are not finite"
         raise BadInput(f"{path}: {problem}; {remedy}")
+
+
+def import_checkpoint(path: str | Path) -> tuple[SiameseNet, Config, list[str]]:
+    """Return the network of another project's PyTorch checkpoint, its Config and what was ignored.
+
+    Checkpoints of siamfc-pytorch (AlexNet) and of the authors' released code are read, among
+    others: the tensors must have the shapes of one of our variants in the order of its layers
+    (first blocks, psi, attention); names do not matter. Of two first blocks the first one sees the
+    image and the second one the masked image. BadInput if no variant fits.
+    """
+    state = _unwrapped(path)
+    ignored = [name for name, value in state.items() if not _is_weight(name, value)]
+    names = [name for name in state if name not in ignored]
+    nearest = (-1, "", "")
+    choices = itertools.product(("released", "paper"), VARIANTS, (True, False))
+    for preset, variant, offset in choices:
+        config = Config.preset(preset, variant).replace(**{"model.offset": offset})
+        with torch.device("meta"):
+            own = SiameseNet(config.model).state_dict()
+        wanted = {name: x.shape for name, x in own.items() if _is_weight(name, x)}
+        # The bias b of Eq. 1 may stand before the layers or after them.
+        for order in [names, names[-1:] + names[:-1]] if offset else [names]:
+            found = {one: state[other].float() for one, other in zip(wanted, order)}
+            if offset and order and found["b"].numel() == 1:
+                found["b"] = found["b"].reshape(())
+            same = [x.shape == wanted[name] for name, x in found.items()]
+            if len(order) == len(wanted) and all(same):
+                _check_finite(path, found, "get another checkpoint")
+                model = SiameseNet(config.model)
+                model.load_state_dict(model.state_dict() | found)
+                return model.eval(), config, ignored
+            fits = (same + [False]).index(False)
+            nearest = max(nearest, (fits, variant, order[fits] if fits < len(order) else "its end"))
+    problem = f"its tensors fit no variant; {nearest[1]} is the nearest and differs at {nearest[2]}"
+    raise BadInput(f"{path}: {problem}; only networks of the full width can be imported")
+
+
+def _unwrapped(path):
+    """The tensors of a checkpoint by name, without wrappers and the prefix "module."."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: there is no such file") from None
+    except (*DAMAGE, pickle.UnpicklingError) as error:
+        reason = (str(error).strip() or "it is damaged").splitlines()[0]
+        problem = "is not a PyTorch checkpoint of tensors alone"
+        remedy = "save the state_dict of its network with torch.save"
+        raise BadInput(f"{path}: {problem} ({reason}); {remedy}") from None
+    for key in ("state_dict", "model", "net", "network"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not any(torch.is_tensor(x) for x in state.values()):
+        raise BadInput(f"{path}: holds no state_dict; save the state_dict of its network")
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+def _is_weight(name, value):
+    """Whether an entry of a checkpoint is a tensor that determines what the network computes."""
+    return torch.is_tensor(value) and not name.endswith("num_batches_tracked")

@@ -6,10 +6,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from scs_siam import weights as module
+from scs_siam.cli import main
 from scs_siam.config import Config
 from scs_siam.model import SiameseNet
+from scs_siam.runtime.files import BadInput
 from scs_siam.weights import load_weights, save_weights
 
 
@@ -150,3 +153,71 @@ def test_nothing_that_cannot_be_used_is_written(tmp_path, model, config, refused
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"] and (
         tmp_path / "w.safetensors"
     ).read_bytes() == before
+
+
+class PlainAlexNet(nn.Module):
+    """The backbone of siamfc-pytorch as its paper describes it, with the names of its checkpoints."""
+
+    def __init__(self):
+        super().__init__()
+
+        def layer(*sizes, last=False, **options):
+            conv = nn.Conv2d(*sizes, **options)
+            return nn.Sequential(
+                conv, *([] if last else [nn.BatchNorm2d(sizes[1], 1e-6), nn.ReLU()])
+            )
+
+        self.conv1, self.conv2 = layer(3, 96, 11, stride=2), layer(96, 256, 5, groups=2)
+        self.conv3, self.conv4 = layer(256, 384, 3), layer(384, 384, 3, groups=2)
+        self.conv5 = layer(384, 256, 3, groups=2, last=True)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.conv1(x), 3, 2)
+        x = nn.functional.max_pool2d(self.conv2(x), 3, 2)
+        return self.conv5(self.conv4(self.conv3(x)))
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda state: {"epoch": 3, "state_dict": state}])
+def test_a_checkpoint_of_siamfc_gives_the_same_response_map(wrap, tmp_path):
+    torch.manual_seed(0)
+    plain = PlainAlexNet()
+    with torch.no_grad():
+        for norm in plain.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    state = {f"module.backbone.{name}": value for name, value in plain.state_dict().items()}
+    torch.save(wrap(state), tmp_path / "siamfc.pth")
+    model, config, ignored = module.import_checkpoint(tmp_path / "siamfc.pth")
+    assert config.variant == "SiameseFC" and len(ignored) == 4  # counters of batch norms
+    z, x = 255 * torch.rand(1, 3, 127, 127), 255 * torch.rand(1, 3, 255, 255)
+    with torch.no_grad():
+        plain.eval()
+        expected = 0.001 * nn.functional.conv2d(plain(x), plain(z))
+        found = model(z, None, x, None)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+def test_a_checkpoint_with_two_first_blocks_is_imported_and_tracks(tmp_path):
+    config = Config.preset("released", "SSA-Siam")
+    model = SiameseNet(config.model).eval()
+    state = {f"module.net.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"model": state}, tmp_path / "authors.pth")
+    assert main(["import", str(tmp_path / "authors.pth")]) in (0, None)
+    found, its = load_weights(tmp_path / "authors.safetensors")
+    assert its.variant == "SSA-Siam" and not its.model.shared_block
+    images = [255 * torch.rand(1, 3, side, side) for side in (127, 127, 255, 255)]
+    with torch.no_grad():
+        torch.testing.assert_close(found(*images), model(*images))
+
+
+def test_other_checkpoints_are_refused_in_one_line(tmp_path):
+    torch.save({"a": torch.zeros(3, 4)}, tmp_path / "other.pth")
+    with pytest.raises(BadInput, match="fit no variant; .* differs at a"):
+        module.import_checkpoint(tmp_path / "other.pth")
+    torch.save({"net": PlainAlexNet()}, tmp_path / "code.pth")
+    with pytest.raises(BadInput, match="not a PyTorch checkpoint of tensors alone"):
+        module.import_checkpoint(tmp_path / "code.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    for name in ("text.pth", "absent.pth"):
+        with pytest.raises(BadInput, match=name):
+            module.import_checkpoint(tmp_path / name)

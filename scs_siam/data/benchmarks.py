@@ -369,8 +369,12 @@ def read_listed(root: AnyPath, sequences: list[str] | None = None) -> list[Seque
 
     It is a list of objects with name, frames (paths below the folder), 0-based boxes, attributes.
     """
-    found = []
-    for line in read_entries(Path(root) / "sequences.json"):
+    found, lines = [], read_entries(Path(root) / "sequences.json")
+    names = [line["name"] for line in lines]
+    for name in sequences or ():
+        if name not in names:
+            raise BadInput(f"{root}: has no sequence {name}; it has {_few(names)}")
+    for line in lines:
         if sequences is None or line["name"] in sequences:
             frames = tuple(Path(root) / frame for frame in line["frames"])
             boxes, codes = np.array(line["boxes"], np.float64), tuple(line.get("attributes", ()))

@@ -378,6 +378,8 @@ class ClipWriter:
 
     def __init__(self, path: AnyPath, fps: float | None = None, pixel_aspect=None):
         self.path, self.container, self.shown = Path(path), None, -1
+        if fps is not None and not np.isfinite(fps):
+            raise BadInput(f"{path}: the frame rate is {fps}; give a number of frames per second")
         self.rate = max(Fraction(fps or 25).limit_denominator(1001), Fraction(1, 1001))
         self.pixel_aspect = pixel_aspect
         if self.path.suffix.lower() != ".mp4":
@@ -419,6 +421,11 @@ class ClipWriter:
 
         if self.container is None:
             self._open(frame)
+        size = frame.shape[1], frame.shape[0]
+        if size != (self.stream.width, self.stream.height):
+            first = f"{self.stream.width} x {self.stream.height}"
+            problem = f"frame {self.count + 1} has {size[0]} x {size[1]} pixels, the first {first}"
+            raise BadInput(f"{self.path}: {problem}; write frames of one size")
         image = av.VideoFrame.from_ndarray(np.ascontiguousarray(draw_box(frame, box)), "rgb24")
         tick = (self.count / self.rate) if time is None else Fraction(time).limit_denominator(90000)
         self.start = tick if self.count == 0 else self.start

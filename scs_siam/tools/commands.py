@@ -62,6 +62,8 @@ def device(name: str) -> str:
 
     if name == "auto":
         return default_device()
+    if name == "mps":
+        raise BadInput("--device mps: Apple's GPUs have not been tried; use --device cpu")
     if name not in ("cpu", "cuda"):
         raise BadInput(f"--device {name}: choose auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
@@ -238,6 +240,17 @@ def export(args) -> None:
     model, config = load_weights(args.weights or shipped())
     for name, difference in export.export(model, config.tracking, args.out).items():
         print(f"{args.out / name}: opset {export.OPSET}, at most {difference:.1g} from PyTorch")
+
+
+def import_(args) -> None:
+    """Convert a checkpoint of another project into a weights file."""
+    from scs_siam.weights import import_checkpoint, save_weights
+
+    model, config, ignored = import_checkpoint(args.checkpoint)
+    out = args.out or Path(args.checkpoint).with_suffix(".safetensors")
+    save_weights(out, model, config)
+    left = f"; ignored: {', '.join(ignored[:3])}{' ...' * (len(ignored) > 3)}" if ignored else ""
+    print(f"{out}: {config.variant} with {len(model.state_dict())} tensors{left}")
 
 
 def trax(args) -> None:
@@ -601,6 +614,16 @@ COMMANDS = [
         "Write the network as ONNX and compare it with PyTorch (an extra).",
         "scs-siam export --out build/onnx",
         [_path("--out", "folder of template.onnx and search.onnx", **REQUIRED), WEIGHTS[0]],
+    ),
+    Command(
+        "import",
+        import_,
+        "Convert a PyTorch checkpoint of siamfc-pytorch or of the authors' code.",
+        "scs-siam import siamfc_alexnet_e50.pth --out siamfc.safetensors",
+        [
+            _option("checkpoint", "a file of torch.save with a state_dict; it is read safely"),
+            _path("--out", "the weights file (default: the checkpoint's name)", "FILE"),
+        ],
     ),
     Command(
         "trax",
