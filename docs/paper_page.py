@@ -82,13 +82,9 @@ def page() -> str:
         content, below = notes.annotate(text)
         if mark:
             kind, index = mark[1], int(mark[2])
-            if kind == "equation":
-                content = equation(index)
-            elif kind == "algorithm":
-                content = _raw(_algorithm(content))
-            else:
-                content = {"figure": figure, "table": table}[kind](index, content)
-            parts.append(f"(paper-{kind}-{index})=\n\n{content}")
+            made = {"equation": equation, "figure": figure, "table": table, "algorithm": algorithm}
+            parts.append(_raw(f'<div id="paper-{kind}-{index}"></div>'))
+            parts.append(made[kind](index, content))
             below += notes.at(f"{kind} {index}")
         else:
             tag = "li" if block.startswith("- ") else "p"
@@ -118,8 +114,9 @@ class Notes:
         text, known = TEXT.read_text("utf-8"), [claim["id"] for claim in self.claims]
         patterns = {name: pattern(quote) for name, quote in quoted}
         # A finding may quote the cell of a table, which is not in the running text.
-        found = {x: quote for x, quote in patterns.items() if x in known or quote.search(text)}
-        self.quotes = found
+        self.quotes = {
+            x: quote for x, quote in patterns.items() if x in known or quote.search(text)
+        }
         self.texts = {claim["id"]: self._claim(claim) for claim in self.claims}
         for found in self.findings:
             self.texts[found["id"]] = self._finding(found)
@@ -212,7 +209,7 @@ def _details(name, head, body):
     return f'<details class="note" id="note-{name}"><summary>{head}</summary>{body}</details>'
 
 
-def equation(number: int) -> str:
+def equation(number: int, _caption: str) -> str:
     """Return an equation as MathML that opens to the lines of code that implement it."""
     latex, functions = EQUATIONS[number]
     html = [f'<div class="math">{convert(latex, display="block")}<span>({number})</span></div>']
@@ -292,6 +289,7 @@ def _side_by_side(number):
     return frame
 
 
-def _algorithm(content):
-    head, *steps = content.split(" / ")
-    return f'<div class="algorithm"><p>{head}</p><p>{"<br>".join(steps)}</p></div>'
+def algorithm(_number: int, caption: str) -> str:
+    """Return the steps of an algorithm, a line each."""
+    head, *steps = caption.split(" / ")
+    return _raw(f'<div class="algorithm"><p>{head}</p><p>{"<br>".join(steps)}</p></div>')
