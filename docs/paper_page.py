@@ -58,6 +58,16 @@ and back matter are left out, and everything in coloured marks, frames and notes
 project and not endorsed by the authors."""
 
 
+OPEN = """<script>
+const openNote = () => {
+  const note = location.hash && document.getElementById(location.hash.slice(1));
+  if (note && note.matches("details")) note.open = true;
+};
+addEventListener("hashchange", openNote);
+openNote();
+</script>"""
+
+
 def page() -> str:
     """Return the page as Markdown."""
     profile, parts = report.judged(), []
@@ -92,6 +102,7 @@ def page() -> str:
         parts.append(_raw(below))
         notes.block = number
     notes.check()
+    parts.append(_raw(OPEN))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -235,9 +246,10 @@ def figure(number: int, caption: str) -> str:
 
 def table(number: int, caption: str) -> str:
     """Return a table with the printed and the measured numbers side by side, and their runs."""
-    html = f'<p class="caption">{caption}</p>' + _side_by_side(number).to_html(
-        index=False, na_rep="", border=0, classes="printed"
-    )
+    frame = _side_by_side(number)
+    frame = frame.astype(object).where(frame.notna(), "")
+    html = f'<p class="caption">{caption}</p>'
+    html += frame.to_html(index=False, border=0, classes="printed")
     found = paper.open_cells().query("table == @number")
     if len(found):
         items = [
