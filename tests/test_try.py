@@ -3,6 +3,7 @@
 import base64
 import json
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -40,7 +41,11 @@ def folder(tmp_path_factory):
 
     if lacking := try_page.missing():
         pytest.skip(lacking)
-    try_page.write(folder := tmp_path_factory.mktemp("try"))
+    site = tmp_path_factory.mktemp("site")
+    try_page.write(folder := site / "_static" / "try")
+    (site / "docs").mkdir()
+    html = (ROOT / "docs" / "try" / "page.html").read_text("utf-8")
+    (site / "docs" / "try.html").write_text(f"<!DOCTYPE html><meta charset=utf-8>{html}", "utf-8")
     return folder
 
 
@@ -72,3 +77,45 @@ def test_the_browser_gives_the_boxes_of_python(folder, tmp_path, name, scales, c
     )
     assert hosts <= {"file", "blob", "data"}
     assert np.abs(found["boxes"] - expected).max() < 0.5
+
+
+def test_the_page_tracks_a_clip_and_says_what_is_wrong(folder, tmp_path):
+    """A reader's steps: track a clip with one scale, stop, read the boxes; then bad input."""
+    with Page(tmp_path) as page:
+        page.open((folder.parents[1] / "docs" / "try.html").as_uri())
+
+        def wait(condition, seconds=60):
+            end = time.monotonic() + seconds
+            while not page.evaluate(condition):
+                assert time.monotonic() < end, page.evaluate("find('message').textContent")
+                time.sleep(0.1)
+
+        wait("state.name == 'dog' && state.box !== null")
+        page.evaluate("find('scales').value = '1', find('track').click()")
+        wait("state.boxes.length > 5")
+        page.evaluate("find('stop').click()")
+        wait("!find('csv').disabled")
+        head, *rows = page.evaluate("csv()").split()
+        assert head == "frame,x,y,width,height,score" and len(rows) > 5
+        (clip,) = read_clips(CLIPS, ["dog"])
+        found = np.array([row.split(",")[1:5] for row in rows], float)
+        assert np.abs(found - clip.truth[: len(found)]).max() < 15  # the dog hardly moves yet
+
+        def message(script):
+            page.evaluate(f"attempt(async () => {{ {script} }})")
+            return page.evaluate("find('message').textContent")
+
+        text = "new File(['x'], 'a.{0}', {{type: '{1}'}})"
+        assert "a.txt is not a video" in message(
+            f"await openFile({text.format('txt', 'text/plain')})"
+        )
+        assert "no decoder for a;" in message(f"await openFile({text.format('mp4', 'video/mp4')})")
+        assert "amera" in message("await openCamera()")
+        assert "lies outside the" in message(
+            "await openClip('ball'); setBox([900, 9, 9, 9]); await track()"
+        )
+        assert "has no area" in message("setBox([9, 9, 0, 9]); await track()")
+        no_simd = "const keep = WebAssembly.validate; WebAssembly.validate = () => false;"
+        no_simd += " try { await loadNetwork(); } finally { WebAssembly.validate = keep; }"
+        assert "lacks WebAssembly SIMD" in message(no_simd)
+        assert {url.split(":")[0] for url in page.requests()} <= {"file", "blob", "data"}
