@@ -172,6 +172,7 @@ def readme_block(profile: profiles.Profile) -> str:
         return f"No run of the profile `{profile.name}` is finished."
     table = scores(profile)
     peers = table["row"].str.endswith("(published)") | (table["row"] == "SCS-Siam")
+    peers &= table["benchmark"] != "OTB12"  # a part of OTB20
     numbered = [f"{k}. {text}" for k, text in enumerate(findings(), 1)]
     return "\n".join([*_score_table(table[peers]), "", *numbered])
 

@@ -224,13 +224,12 @@ def figures_of_the_grid(found):
         "untrained",
     )
     main = [row for row in order if row in set(found["row"])]
-    scores, held = report.scores(profiles.get_profile("quarter")), profiles.get_profile("held-out")
+    held = profiles.get_profile("held-out")
     return {
         "sigma": plots.sigmas(found),
         "sigma_differences": apart(sigmas),
         "mask_study": apart([*profiles.MASKS, "SCS-Siam@1.0"]),
         "table9_differences": apart(profiles.TABLE9),
-        "ledger": scores[scores["benchmark"] == place],
         "figure7": plots.spread(curves, place, main),
         "figure8": plots.spread(
             curves, place, [row for row in main if row in profiles.ROWS and row != "untrained"]
