@@ -41,5 +41,6 @@ def test_unknown_names_are_refused(refused, call, words):
 
 def test_a_benchmark_replaces_its_stand_in():
     tests = profiles.get_profile("mini", tests={"OTB2015": "otb"}, seeds=()).tests
-    assert list(tests) == ["OTB2015", "SynTC128", "SynUAV123", "SynVOT2016", "SynVOT2017"]
+    others = ["SynTC128", "SynUAV123", "SynVOT2016", "SynVOT2017", "Clips6"]
+    assert list(tests) == ["OTB2015", *others]
     assert tests["OTB2015"] == "otb" and profiles.get_profile("mini", seeds=()).seeds == (0,)
