@@ -22,7 +22,7 @@ root_doc = "docs/index"
 include_patterns = ["docs/**.md", "notebooks/*.ipynb", "*.md", "figures/*.md"]
 include_patterns += ["data/paper/README.md", "data/clips/README.md", "data/training_sets.md"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
-suppress_warnings = ["mystnb.unknown_mime_type", "toc.not_included", "toc.empty_glob"]
+suppress_warnings = ["mystnb.unknown_mime_type", "toc.not_included"]
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3

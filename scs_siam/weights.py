@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import pickle
 from pathlib import Path
 
 import torch
@@ -13,7 +12,6 @@ from scs_siam.config import VARIANTS, Config
 from scs_siam.model import SiameseNet
 from scs_siam.runtime.files import BadInput, atomic, read_json, sha256
 
-DAMAGE = OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError
 SHIPPED = Path(__file__).with_name("pretrained.safetensors")
 
 
@@ -137,7 +135,7 @@ def _unwrapped(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise BadInput(f"{path}: there is no such file") from None
-    except (*DAMAGE, pickle.UnpicklingError) as error:
+    except Exception as error:  # damage can raise anything in torch.load
         reason = (str(error).strip() or "it is damaged").splitlines()[0]
         problem = "is not a PyTorch checkpoint of tensors alone"
         remedy = "save the state_dict of its network with torch.save"
