@@ -20,6 +20,7 @@ from scs_siam.config import Config
 from scs_siam.data import benchmarks
 from scs_siam.data.boxes import center, from_one_based, read_boxes
 from scs_siam.data.images import read_image
+from scs_siam.data.video import Frames
 from scs_siam.evaluation import metrics, one_pass, vot
 from scs_siam.model import SiameseNet
 from scs_siam.reproduction import claims, profiles, report, results, tables
@@ -190,16 +191,23 @@ def _again(run, manifest, tracked, known, share, rng):
         if tracker is None or name not in known:
             yield Check("boxes drawn", OUTCOMES[3], where)
             continue
-        frames = known[name].frames
         if name != last:
-            tracker.init(read_image(frames[0]), known[name].truth[0])
+            frames = known[name].frames
+            if isinstance(frames, Frames):  # a video is read in order
+                frames = list(frames)
+            tracker.init(_pixels(frames[0]), known[name].truth[0])
             last = name
         tracker.centre, tracker.size = center(boxes[k - 1]), boxes[k - 1][2:].copy()
-        box = tracker.update(read_image(frames[k]))
+        box = tracker.update(_pixels(frames[k]))
         outcome = "exact" if np.abs(box - boxes[k]).max() <= PIXEL else "within tolerance"
         if metrics.overlap(box[None], boxes[k][None])[0] < OVERLAP:
             outcome = "different"
         yield Check("boxes drawn", outcome, where)
+
+
+def _pixels(frame):
+    """The pixels of a frame, which is given as an array or as a file."""
+    return frame if isinstance(frame, np.ndarray) else read_image(frame)
 
 
 def _network(run, manifest):
